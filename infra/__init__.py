@@ -1,0 +1,1 @@
+"""The Pulumi program's parts: settings, server, access, databases and their migrations."""

@@ -1,0 +1,80 @@
+"""The one shape of every error a user meets. Pure: imports nothing of the project.
+
+Raised everywhere, shown by `cli` and by Pulumi as `str(error)`. PostgreSQL's three parts (what happened, why, what
+to do) and a fourth: the state things are in now.
+"""
+
+from __future__ import annotations
+
+
+class ChatdbError(Exception):
+    """An error with what happened, why, what to do, and what state things are in.
+
+    Args:
+        message: What happened, in one sentence without a full stop.
+        detail: Why, with the names and values that matter; never a secret.
+        hint: What to do, as an imperative sentence.
+        state: What is applied, changed or left as it was; empty where nothing was begun.
+        sqlstate: The SQLSTATE of the PostgreSQL error behind this one, five characters, where there is one.
+    """
+
+    def __init__(
+        self, message: str, *, detail: str = "", hint: str = "", state: str = "", sqlstate: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+        self.state = state
+        self.sqlstate = sqlstate
+
+    def __str__(self) -> str:
+        parts = (("DETAIL", self.detail), ("HINT", self.hint), ("STATE", self.state))
+        return "\n".join([self.message, *(f"{label}: {text}" for label, text in parts if text)])
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the parts under their names, without empty ones, for `--json`."""
+        parts = {
+            "error": type(self).__name__,
+            "message": self.message,
+            "detail": self.detail,
+            "hint": self.hint,
+            "state": self.state,
+            "sqlstate": self.sqlstate or "",
+        }
+        return {key: value for key, value in parts.items() if value}
+
+
+class SettingsError(ChatdbError):
+    """A stack's settings are missing, malformed or contradict each other."""
+
+
+class UnknownNameError(ChatdbError):
+    """A product, stack or key that does not exist was asked for."""
+
+
+class ConnectionFailedError(ChatdbError):
+    """The server cannot be reached, refuses the login, or drops the connection."""
+
+
+class DatabaseError(ChatdbError):
+    """A statement failed on the server."""
+
+
+def unknown_name(kind: str, name: str, known: list[str]) -> UnknownNameError:
+    """Return the error for a name that is not among the known ones, with the closest one as the hint.
+
+    Args:
+        kind: What the name names: "product", "stack", "role".
+        name: The name that was given.
+        known: Every name there is.
+    """
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    return UnknownNameError(
+        f"there is no {kind} named {name!r}",
+        detail=f"known: {', '.join(known) or 'none'}",
+        hint=f"{hint}Name one of: {', '.join(known)}." if known else f"Create the {kind} first.",
+    )
