@@ -78,3 +78,17 @@ def unknown_name(kind: str, name: str, known: list[str]) -> UnknownNameError:
         detail=f"known: {', '.join(known) or 'none'}",
         hint=f"{hint}Name one of: {', '.join(known)}." if known else f"Create the {kind} first.",
     )
+
+
+def unforeseen(error: BaseException) -> ChatdbError:
+    """Word an exception that nothing foresaw, with the place it arose."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return ChatdbError(
+        "chatdb met an error it has no words for",
+        detail=f"{type(error).__name__}{place}: {error}",
+        hint="Run the same command again; if it stays, report it with this text.",
+        state="What was committed before stays; the ledger in the database (`chatdb status`) tells.",
+    )

@@ -1,1 +1,0 @@
-"""The `chatdb` command: a thin edge over `infra` and `embedded`."""

@@ -1,1 +1,0 @@
-"""A PostgreSQL server and a Pulumi engine in the project itself, for machines that have neither."""

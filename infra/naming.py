@@ -1,0 +1,45 @@
+"""Name roles and resources. Pure.
+
+One place decides every name, so that grants, migrations and messages agree. PostgreSQL cuts identifiers at 63 bytes;
+a product's name is short enough (a test asserts it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.products import Product
+
+LEDGER_SCHEMA = "chatdb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleNames:
+    """The roles of one product.
+
+    Attributes:
+        owner: Owns the database, its schemas and every object; cannot log in.
+        migrator: Logs in to apply DDL and acts as the owner.
+        app: The product's service.
+        readonly: People and tools that look and change nothing.
+    """
+
+    owner: str
+    migrator: str
+    app: str
+    readonly: str
+
+    @property
+    def logins(self) -> dict[str, str]:
+        """The roles that log in, by what they are for."""
+        return {"migrator": self.migrator, "app": self.app, "readonly": self.readonly}
+
+
+def role_names(product: Product) -> RoleNames:
+    """Return the role names of a product."""
+    return RoleNames(
+        owner=f"{product.name}_owner",
+        migrator=f"{product.name}_migrator",
+        app=product.app_role,
+        readonly=f"{product.name}_readonly",
+    )

@@ -1,0 +1,3 @@
+"""The version of the tool: in `--version` and in every ledger row."""
+
+VERSION = "0.1.0"
