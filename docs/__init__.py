@@ -1,0 +1,1 @@
+"""The documentation and the one picture in it, which is drawn from the snapshots."""
