@@ -1,0 +1,48 @@
+"""Name the sessions that stand in the way. An edge: reads the server's views.
+
+Called by `lock` for the holder of the runner's lock, and by `session` while a statement waits.
+
+Source: https://www.postgresql.org/docs/18/functions-info.html (pg_blocking_pids)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+
+from infra.migrations.model import Blocker
+
+_COLUMNS = """\
+SELECT a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), \
+coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.state_change, a.backend_start)), 0)::float8, \
+coalesce(a.state, 'unknown'), coalesce(a.query, '') FROM pg_stat_activity AS a """
+_HOLDS = """\
+JOIN pg_locks AS l USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid"""
+HOLDER = _COLUMNS + _HOLDS
+BLOCKING = _COLUMNS + "WHERE a.pid = ANY (pg_blocking_pids(%s)) ORDER BY 4 DESC"
+STILL_THERE = _COLUMNS + "WHERE a.pid = ANY (%s) AND a.xact_start IS NOT NULL ORDER BY 4 DESC"
+
+_QUERY_LENGTH = 120  # characters: one line of a terminal
+# Strings ($tag$, E'', plain) and numbers that are not part of a name; the view may have cut a string's end off.
+_LITERALS = re.compile(
+    r"\$(\w*)\$.*?(?:\$\1\$|\Z)|\bE'(?:[^'\\]|\\.|'')*(?:'|\Z)|'(?:[^']|'')*(?:'|\Z)|(?<![\w$\"])\d+(?:\.\d+)?\b",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def blockers_of(connection: psycopg.Connection[Any], query: str, parameters: tuple[Any, ...]) -> tuple[Blocker, ...]:
+    """Return the sessions that one of this module's queries finds."""
+    return tuple(
+        Blocker(pid=pid, user=user, application=application, age_s=age, state=state, query=masked(text))
+        for pid, user, application, age, state, text in connection.execute(query, parameters)
+    )
+
+
+def masked(query: str) -> str:
+    """Return a statement on one line, its literals as `?`, shortened: it is shown, and it may hold people's words."""
+    line = " ".join(_LITERALS.sub("?", query).split())
+    return line if len(line) <= _QUERY_LENGTH else line[: _QUERY_LENGTH - 1] + "…"

@@ -1,0 +1,130 @@
+"""Turn a failed batch into an error that names file, line, cause and remedy. Pure.
+
+Called by `transactional` and `online` after the server has answered.
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+from infra.connection import server_message
+from infra.migrations import statements
+from infra.migrations.errors import MigrationError
+from infra.migrations.failures import InvalidIndexError, LockWaitError, MigrationFailedError
+from infra.migrations.model import Migration
+from infra.migrations.session import Outcome
+from infra.migrations.statements import IndexBuild
+
+_HINTS = {
+    "22P02": "Mend the value in a new run; nothing was stored.",
+    "23502": "Fill the empty fields first, then run again.",
+    "23503": "Mend the rows that point to nothing, then run again.",
+    "23505": "Mend the duplicates that are named, then run the same command again: it goes on here.",
+    "23514": "Mend the rows that break the check, then run again.",
+    "42501": "Connect as a role that may do this: the owner of the objects, or a member of it.",
+    "42601": "Mend the file: it is not applied, so it may be changed.",
+    "42804": "Give both columns of the key the same type.",
+    "42P01": "Create the missing table first, or check the search_path.",
+    "42P06": "The schema stands already: adopt it (`chatdb baseline`) or move it away.",
+    "42P07": "An object of that name stands already: adopt it (`chatdb baseline`) or move it away.",
+    "42710": "An object of that name stands already: adopt it (`chatdb baseline`) or move it away.",
+    "53100": "The server's disk is full: free space, then run the same command again.",
+    "55P03": "Let the sessions that are named end, or end them, then run the same command again.",
+    "57014": "Raise the statement timeout, or run when there is less load.",
+}
+
+
+def failure(
+    migration: Migration, direction: str, outcome: Outcome, *, opening: int, before: int
+) -> MigrationFailedError:
+    """Return the error for a section that failed as a whole.
+
+    Args:
+        migration: The file.
+        direction: Which of its sections.
+        outcome: What the server answered.
+        opening: At which character of the message the section began.
+        before: How many statements of ours came before the section.
+    """
+    error = outcome.error
+    assert error is not None  # noqa: S101 - the callers have looked
+    section, first_line = (
+        (migration.up, migration.up_line) if direction == "up" else (migration.down, migration.down_line)
+    )
+    number = outcome.done - before + 1
+    position = int(error.diag.statement_position or 0) - 1 - opening
+    line = 0
+    if 0 <= position < len(section):
+        line = first_line + section.count("\n", 0, position)
+    parts = _split(migration, direction)
+    if not line and 0 < number <= len(parts):
+        line = parts[number - 1].line
+    if not line and position >= len(section) and parts:
+        line = parts[-1].line  # the parser ran past the end of the section: its last statement is not closed
+    number = number if 0 < number <= len(parts) else 0
+    state = f"failed {migration.label} at line {line}" if line else f"failed {migration.label} at its end"
+    return _error(migration, direction, error, outcome, line=line, number=number, state=state)
+
+
+def statement_failure(
+    migration: Migration, direction: str, statement: statements.Statement, outcome: Outcome
+) -> MigrationFailedError:
+    """Return the error for one statement of a file that runs statement by statement."""
+    error = outcome.error
+    assert error is not None  # noqa: S101 - the callers have looked
+    state = f"failed {migration.label} at line {statement.line}"
+    return _error(migration, direction, error, outcome, line=statement.line, number=statement.number, state=state)
+
+
+def _error(
+    migration: Migration,
+    direction: str,
+    error: psycopg.Error,
+    outcome: Outcome,
+    *,
+    line: int,
+    number: int,
+    state: str,
+) -> MigrationFailedError:
+    where = f"at line {line}" if line else "at its end"
+    what = "" if direction == "up" else " while rolling back"
+    detail = f"{migration.name}.sql:{line}: {server_message(error)}" if line else server_message(error)
+    if outcome.blockers:
+        detail += f"; in the way: {'; '.join(map(str, outcome.blockers))}"
+    kind = LockWaitError if error.sqlstate == "55P03" else MigrationFailedError
+    return kind(
+        f"migration {migration.name} failed {where}{what}",
+        migration=migration.name,
+        line=line,
+        statement=number,
+        detail=detail,
+        hint=_HINTS.get(error.sqlstate or "") or error.diag.message_hint or "Mend the cause, then run again.",
+        state=state,
+        sqlstate=error.sqlstate,
+    )
+
+
+def invalid_index(migration: Migration, index: IndexBuild) -> InvalidIndexError:
+    """Return the error for `IF NOT EXISTS` over an index that is INVALID and not of our making."""
+    name = f"{index.schema}.{index.name}" if index.schema else index.name
+    return InvalidIndexError(
+        f"migration {migration.name} would take the INVALID index {name} for a finished one",
+        detail="IF NOT EXISTS looks at the name alone; an attempt that was cut short has left the index unusable",
+        hint=f"Drop it, then run again: DROP INDEX CONCURRENTLY {name};",
+    )
+
+
+def other_index(migration: Migration, name: str, definition: str) -> InvalidIndexError:
+    """Return the error for an index of the name that is not what the statement asks for."""
+    return InvalidIndexError(
+        f"migration {migration.name} would take another index for {name}",
+        detail=f"it stands already as: {definition}",
+        hint=f"Drop or rename it, then run again: DROP INDEX CONCURRENTLY {name};",
+    )
+
+
+def _split(migration: Migration, direction: str) -> tuple[statements.Statement, ...]:
+    try:
+        return statements.split(migration, direction)
+    except MigrationError:
+        return ()  # the server has said already what is wrong with it

@@ -1,0 +1,250 @@
+"""The ledger: what was done to this database, in the table `chatdb.ledger`. An edge: SQL in, rows out.
+
+Called by `runner` and `script`, which write the very same statements. Each row's hash covers the hash before it and all
+of its own fields, and is computed by the server, so that the offline script writes what the runner would.
+`chatdb.head` knows the newest row, so that its removal is seen too.
+
+Source: https://www.postgresql.org/docs/18/functions-binarystring.html (sha256 is in core since 11)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from infra.connection import server_message
+from infra.migrations.failures import LedgerAccessError
+from infra.migrations.model import LedgerRow, Migration
+
+SCHEMA = "chatdb"
+
+# The role that runs owns it; whoever default privileges would let in is shut out again.
+CREATE = """\
+CREATE SCHEMA IF NOT EXISTS chatdb;
+CREATE TABLE IF NOT EXISTS chatdb.ledger (
+    sequence bigint CONSTRAINT ledger_pkey PRIMARY KEY,
+    version integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    direction text NOT NULL CONSTRAINT ledger_direction_check CHECK (direction IN ('up', 'down', 'baseline')),
+    statements_begun integer NOT NULL,
+    statements_done integer NOT NULL,
+    statements_total integer NOT NULL,
+    statements_digest text NOT NULL DEFAULT '',
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz,
+    actor text NOT NULL,
+    stack text NOT NULL,
+    tool_version text NOT NULL,
+    error text NOT NULL DEFAULT '',
+    chained_hash text NOT NULL DEFAULT ''
+);
+COMMENT ON TABLE chatdb.ledger IS
+    'What was done to this database, written by chatdb. Rows are chained by hashes: an edit is found.';
+COMMENT ON COLUMN chatdb.ledger.statements_total IS
+    'Statements of the section; a section that runs as one transaction counts as one.';
+COMMENT ON COLUMN chatdb.ledger.finished_at IS
+    'NULL while a file without a transaction is half done; the next run goes on with it.';
+CREATE TABLE IF NOT EXISTS chatdb.head (
+    one boolean CONSTRAINT head_pkey PRIMARY KEY DEFAULT true CONSTRAINT head_one_check CHECK (one),
+    sequence bigint NOT NULL,
+    chained_hash text NOT NULL
+);
+COMMENT ON TABLE chatdb.head IS 'The newest finished row of chatdb.ledger.';
+INSERT INTO chatdb.head (sequence, chained_hash) SELECT 0, '' WHERE NOT EXISTS (SELECT FROM chatdb.ledger)
+ON CONFLICT DO NOTHING;
+REVOKE ALL ON SCHEMA chatdb FROM PUBLIC;
+DO $chatdb$
+DECLARE grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
+        FROM pg_class AS class, aclexplode(class.relacl) AS entry
+        WHERE class.relnamespace = 'chatdb'::regnamespace AND entry.grantee <> class.relowner
+        UNION
+        SELECT entry.grantee::regrole::text FROM pg_namespace AS namespace, aclexplode(namespace.nspacl) AS entry
+        WHERE namespace.nspname = 'chatdb' AND entry.grantee NOT IN (0, namespace.nspowner)
+    LOOP
+        EXECUTE 'REVOKE ALL ON ALL TABLES IN SCHEMA chatdb FROM ' || grantee;
+        EXECUTE 'REVOKE ALL ON SCHEMA chatdb FROM ' || grantee;
+    END LOOP;
+END
+$chatdb$;
+"""
+
+# The fields of a row, joined by a character that none of them holds, after the hash of the row before.
+_HASH = """\
+encode(sha256(convert_to(concat_ws(chr(31), {previous}, {row}.sequence, {row}.version, {row}.name, {row}.checksum, \
+{row}.direction, {row}.statements_total, {row}.statements_digest, extract(epoch FROM {row}.started_at), \
+extract(epoch FROM {row}.finished_at), {row}.actor, {row}.stack, {row}.tool_version, {row}.error), 'UTF8')), 'hex')"""
+
+# No value is composed into these but the text of _HASH; values go in as sql.Literal.
+READ = f"""\
+SELECT l.sequence, l.version, l.name, l.checksum, l.direction, l.statements_begun, l.statements_done, \
+l.statements_total, l.statements_digest, extract(epoch FROM l.started_at)::float8, \
+extract(epoch FROM l.finished_at)::float8, l.actor, l.stack, l.tool_version, l.error, l.chained_hash, \
+CASE WHEN l.finished_at IS NULL AND l.sequence > h.sequence THEN '' \
+WHEN l.sequence < h.sequence OR l.sequence = h.sequence AND l.chained_hash = h.chained_hash \
+THEN {_HASH.format(previous="lag(l.chained_hash, 1, '') OVER (ORDER BY l.sequence)", row="l")} ELSE '-' END \
+FROM chatdb.ledger AS l LEFT JOIN chatdb.head AS h ON true \
+UNION ALL SELECT sequence, 0, '', '', 'removed', 0, 0, 0, '', NULL, NULL, '', '', '', '', chained_hash, '' \
+FROM chatdb.head WHERE sequence > 0 AND sequence NOT IN (SELECT sequence FROM chatdb.ledger) ORDER BY 1"""  # noqa: S608
+
+_APPEND = f"""\
+WITH head AS MATERIALIZED (SELECT sequence + 1 AS sequence, chained_hash FROM chatdb.head FOR UPDATE), \
+fields AS MATERIALIZED (SELECT head.sequence, {{version}} AS version, {{name}} AS name, {{checksum}} AS checksum, \
+{{direction}} AS direction, 1 AS statements_total, '' AS statements_digest, now() AS started_at, \
+clock_timestamp() AS finished_at, coalesce(nullif({{actor}}, ''), session_user) AS actor, {{stack}} AS stack, \
+{{tool_version}} AS tool_version, '' AS error, head.chained_hash AS previous FROM head), \
+added AS (INSERT INTO chatdb.ledger SELECT sequence, version, name, checksum, direction, 1, 1, 1, statements_digest, \
+started_at, finished_at, actor, stack, tool_version, error, {_HASH.format(previous="previous", row="fields")} \
+FROM fields RETURNING sequence, chained_hash) \
+UPDATE chatdb.head SET sequence = added.sequence, chained_hash = added.chained_hash FROM added"""  # noqa: S608
+
+_BEGIN = """\
+INSERT INTO chatdb.ledger (sequence, version, name, checksum, direction, statements_begun, statements_done, \
+statements_total, started_at, actor, stack, tool_version) \
+SELECT sequence + 1, {version}, {name}, {checksum}, {direction}, 0, 0, {total}, clock_timestamp(), \
+coalesce(nullif({actor}, ''), session_user), {stack}, {tool_version} FROM chatdb.head"""
+
+_PROGRESS = """\
+UPDATE chatdb.ledger SET statements_begun = {begun}, statements_done = {done}, statements_total = {total}, \
+statements_digest = {digest}, checksum = {checksum}, name = {name}, error = {error} \
+WHERE finished_at IS NULL AND version = {version} AND direction = {direction}"""
+
+_FINISH = f"""\
+WITH head AS MATERIALIZED (SELECT sequence, chained_hash FROM chatdb.head FOR UPDATE), \
+fields AS MATERIALIZED (SELECT l.sequence, l.version, l.name, l.checksum, l.direction, l.statements_total, \
+l.statements_digest, l.started_at, clock_timestamp() AS finished_at, l.actor, l.stack, l.tool_version, l.error, \
+head.chained_hash AS previous FROM chatdb.ledger AS l JOIN head ON l.sequence = head.sequence + 1 \
+WHERE l.finished_at IS NULL AND l.version = {{version}} AND l.direction = {{direction}}), \
+finished AS (UPDATE chatdb.ledger AS l SET finished_at = fields.finished_at, \
+chained_hash = {_HASH.format(previous="fields.previous", row="fields")} \
+FROM fields WHERE l.sequence = fields.sequence RETURNING l.sequence, l.chained_hash) \
+UPDATE chatdb.head SET sequence = finished.sequence, chained_hash = finished.chained_hash FROM finished"""  # noqa: S608
+
+
+def read(connection: psycopg.Connection[Any]) -> list[LedgerRow]:
+    """Return all rows, oldest first, in one round trip; none where there is no ledger.
+
+    Raises:
+        LedgerAccessError: the ledger may not be read.
+    """
+    try:
+        return rows_of(connection.execute(READ).fetchall())
+    except psycopg.errors.UndefinedTable:
+        return []
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise access_error(error) from None
+
+
+def rows_of(records: Sequence[Any]) -> list[LedgerRow]:
+    """Return what READ gave as rows."""
+    fromtimestamp = datetime.fromtimestamp
+    return [
+        LedgerRow._make(
+            (
+                *record[:9],
+                None if record[9] is None else fromtimestamp(record[9], UTC),
+                None if record[10] is None else fromtimestamp(record[10], UTC),
+                *record[11:],
+            )
+        )
+        for record in records
+    ]
+
+
+def ensure(connection: psycopg.Connection[Any]) -> None:
+    """Make the ledger where there is none; called under the lock.
+
+    Raises:
+        LedgerAccessError: the role may not make a schema here.
+    """
+    try:
+        connection.execute(CREATE)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise access_error(error) from None
+
+
+def access_error(error: psycopg.Error) -> LedgerAccessError:
+    """Return the error for a role that may not use the ledger."""
+    return LedgerAccessError(
+        "the ledger chatdb.ledger cannot be used",
+        detail=server_message(error),
+        hint="Connect as the role that owns the database (or act as it), or as the one that migrated it before.",
+        state="Nothing was changed.",
+        sqlstate=error.sqlstate,
+    )
+
+
+def append(migration: Migration, direction: str, *, actor: str = "", stack: str = "", tool_version: str = "") -> str:
+    """Return the statement that adds a finished row, for a transaction that holds the migration's statements too."""
+    return _compose(
+        _APPEND,
+        version=migration.version,
+        name=migration.name,
+        checksum=migration.checksum,
+        direction=direction,
+        actor=actor,
+        stack=stack,
+        tool_version=tool_version,
+    )
+
+
+def begin(
+    migration: Migration, direction: str, total: int, *, actor: str = "", stack: str = "", tool_version: str = ""
+) -> str:
+    """Return the statement that adds the unfinished row of a file that runs statement by statement."""
+    return _compose(
+        _BEGIN,
+        version=migration.version,
+        name=migration.name,
+        checksum=migration.checksum,
+        direction=direction,
+        total=total,
+        actor=actor,
+        stack=stack,
+        tool_version=tool_version,
+    )
+
+
+def progress(
+    migration: Migration, direction: str, *, begun: int, done: int, total: int, digest: str, error: str = ""
+) -> str:
+    """Return the statement that records how far an unfinished row has come.
+
+    Args:
+        migration: The file as it is now: what is not done yet may have been mended since.
+        direction: "up" or "down".
+        begun: Statements that were begun.
+        done: Statements that are done.
+        total: Statements in the section.
+        digest: Of the statements that are done.
+        error: What the statement in hand failed with.
+    """
+    return _compose(
+        _PROGRESS,
+        version=migration.version,
+        name=migration.name,
+        checksum=migration.checksum,
+        direction=direction,
+        begun=begun,
+        done=done,
+        total=total,
+        digest=digest,
+        error=error,
+    )
+
+
+def finish(migration: Migration, direction: str) -> str:
+    """Return the statement that closes an unfinished row and chains it."""
+    return _compose(_FINISH, version=migration.version, direction=direction)
+
+
+def _compose(template: str, **values: str | int) -> str:
+    literals = {name: sql.Literal(value) for name, value in values.items()}
+    return sql.SQL(template).format(**literals).as_string()

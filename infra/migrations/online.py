@@ -1,0 +1,188 @@
+"""Run one section statement by statement, each recorded, so that a run cut short goes on where it was. An edge.
+
+Called by `run` for files that say `transaction:false`. A statement that may share a transaction with its record does,
+so it runs exactly once. One that may not (CREATE INDEX CONCURRENTLY) is announced before and recorded after; where
+the record is missing, what stands in the catalogue says how far it came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+
+import psycopg
+
+from infra.connection import server_message
+from infra.migrations import indexes, ledger, statements
+from infra.migrations.failing import invalid_index, other_index, statement_failure
+from infra.migrations.model import Direction, Event, LedgerRow, Migration
+from infra.migrations.options import Options
+from infra.migrations.session import Outcome, Session
+from infra.migrations.statements import IndexBuild, Statement
+from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE, LostConnectionError
+
+
+def run_section(
+    session: Session, migration: Migration, direction: Direction, options: Options, row: LedgerRow | None
+) -> None:
+    """Run what is left of one section and record it.
+
+    Args:
+        session: Holds the lock.
+        migration: The file.
+        direction: Which of its sections.
+        options: Budgets, and what the ledger says of the run.
+        row: The unfinished row of an earlier attempt, None for the first.
+
+    Raises:
+        MigrationFailedError: a statement failed; those before it stand and are recorded.
+        InvalidIndexError: an index of the name stands that is not ours, or not as written.
+        LostConnectionError: the connection broke.
+    """
+    parts = statements.split(migration, direction)
+    done, begun = (row.statements_done, row.statements_begun) if row else (0, 0)
+    if row is None:
+        _execute(session, ledger.begin(migration, direction, len(parts), **options.signature()), migration)
+    for statement in parts[done:]:
+        session.report(
+            Event(
+                kind="executing",
+                text=f"{migration.name}: statement {statement.number} of {len(parts)}",
+                migration=migration.name,
+                statement=statement.number,
+                statements=len(parts),
+            )
+        )
+        step = _Step(session, migration, direction, options, parts, statement)
+        step.run(begun_before=statement.number <= begun)
+    _execute(session, ledger.finish(migration, direction), migration)
+
+
+class _Step:
+    """One statement with its record."""
+
+    def __init__(
+        self,
+        session: Session,
+        migration: Migration,
+        direction: Direction,
+        options: Options,
+        parts: tuple[Statement, ...],
+        statement: Statement,
+    ) -> None:
+        self.session = session
+        self.migration = migration
+        self.direction = direction
+        self.options = options
+        self.parts = parts
+        self.statement = statement
+
+    def run(self, *, begun_before: bool) -> None:
+        """Run the statement, again where a lock was not to be had, and record it."""
+        until = time.monotonic() + self.options.lock_budget_s
+        limit_ms = self.options.online_lock_timeout_ms if self.statement.patient else self.options.lock_timeout_ms
+        timeout_ms = limit_ms if self.statement.patient else min(FIRST_LOCK_TIMEOUT_MS, limit_ms)
+        while True:
+            run = self._atomically if self.statement.atomic else self._announced
+            outcome = run(timeout_ms, begun_before=begun_before)
+            if outcome.error is None:
+                return
+            if outcome.lost:
+                raise LostConnectionError(outcome)
+            if outcome.error.sqlstate not in RETRYABLE or time.monotonic() >= until:
+                self._record_error(outcome.error)
+                raise statement_failure(self.migration, self.direction, self.statement, outcome)
+            text = f"{self.migration.name}: statement {self.statement.number} did not get its lock; it is tried again"
+            self.session.report(
+                Event(kind="retrying", text=text, migration=self.migration.name, blockers=outcome.blockers)
+            )
+            self.session.wait_out(outcome.blockers, about=self.migration.name, until=until)
+            time.sleep(0.2 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            timeout_ms = min(timeout_ms * 2, limit_ms)
+            begun_before = True
+
+    def _atomically(self, timeout_ms: int, *, begun_before: bool) -> Outcome:
+        """Run the statement and its record as one transaction."""
+        outcome = self.session.run(
+            f"{self.session.fresh} BEGIN; SET LOCAL lock_timeout = {timeout_ms}; "
+            f"SET LOCAL statement_timeout = {self.options.statement_timeout_ms};\n"
+            f"{self.statement.text}\n;\n{self._progress(done=True)}; COMMIT",
+            about=self.migration.name,
+        )
+        if outcome.error is not None and not outcome.lost:
+            self.session.rollback()
+        return outcome
+
+    def _announced(self, timeout_ms: int, *, begun_before: bool) -> Outcome:
+        """Record that the statement begins, run it alone, record that it is done."""
+        about = self.migration.name
+        needed = self.statement.build is None or self._prepare(self.statement.build, begun_before=begun_before)
+        settings = (
+            f"{self.session.fresh} {self._progress(done=False)}; SET lock_timeout = {timeout_ms}; "
+            f"SET statement_timeout = {self.options.statement_timeout_ms}"
+        )
+        outcome = self.session.run(settings, about=about)
+        if outcome.error is None and needed:
+            outcome = self.session.run(self.statement.text, about=about)
+        if outcome.error is None:
+            outcome = self.session.run(f"{self.session.fresh} {self._progress(done=True)}", about=about)
+        return outcome
+
+    def _prepare(self, index: IndexBuild, *, begun_before: bool) -> bool:
+        """Clear away what an earlier attempt left; return whether the statement is still to be run."""
+        connection = self.session.connection
+        if index.action == "reindex":
+            for leftover in indexes.leftovers(connection, index) if begun_before else ():
+                self._clear(leftover)
+            return True
+        found = indexes.find(connection, index)
+        if found is None:
+            return index.action == "create" or not begun_before
+        if index.action == "drop":
+            return True
+        if not found.valid:
+            if not (begun_before and found.same_table):
+                raise invalid_index(self.migration, index)
+            self._clear(found)
+            return True
+        if not (begun_before or index.if_not_exists):
+            return True  # the server says that it stands already
+        if not (found.same_table and indexes.is_as_written(connection, found, self.statement, index)):
+            raise other_index(self.migration, found.label, found.definition)
+        return False
+
+    def _clear(self, found: indexes.Found) -> None:
+        text = f"{self.migration.name}: dropping the INVALID index {found.label} of an attempt that was cut short"
+        self.session.report(Event(kind="recovering", text=text, migration=self.migration.name))
+        _execute(self.session, indexes.drop(found), self.migration)
+
+    def _progress(self, *, done: bool, error: str = "") -> str:
+        number = self.statement.number
+        count = number if done else number - 1
+        return ledger.progress(
+            self.migration,
+            self.direction,
+            begun=number,
+            done=count,
+            total=len(self.parts),
+            digest=statements.digest(self.parts, count),
+            error=error,
+        )
+
+    def _record_error(self, error: psycopg.Error) -> None:
+        with contextlib.suppress(psycopg.Error):  # the statement's own error is what matters
+            self.session.connection.execute(
+                f"{self.session.fresh} {self._progress(done=False, error=server_message(error))}"
+            )
+
+
+def _execute(session: Session, statement: str, migration: Migration) -> None:
+    """Run one of our own statements with fresh settings."""
+    outcome = session.run(session.fresh, about=migration.name)
+    if outcome.error is None:
+        outcome = session.run(statement, about=migration.name)
+    if outcome.lost:
+        raise LostConnectionError(outcome)
+    if outcome.error is not None:
+        raise outcome.error

@@ -1,0 +1,184 @@
+"""The migrations of one database as a Pulumi dynamic resource: a thin edge over the runner.
+
+`check` plans, so that a bad file, an edited file or a failed lint stops a preview; `create` and `update` apply. The
+ledger in the database is the truth: nothing here is believed of a state. Declared by `infra.database`.
+The names `infra.migrations.resource` and `MigrationsProvider` stand in every stack's state: never rename them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+
+from infra import products, verification
+from infra.connection import Target, connect
+from infra.errors import ChatdbError, ConnectionFailedError
+from infra.hooks import product_hooks
+from infra.migrations import filename, planner, runner
+from infra.migrations.model import Migration
+from infra.migrations.options import Options, Status
+from infra.provider import PlainErrorProvider, changed_keys, is_known
+from infra.version import VERSION
+
+CONNECTION_KEYS = ("host", "port", "database", "user", "password", "owner", "sslMode", "sslRootCert")
+# SQLSTATE of a database that does not exist.
+NO_DATABASE = "3D000"
+
+
+class MigrationsProvider(PlainErrorProvider):
+    """Plans in `check`, applies in `create` and `update`, looks for drift in `read`."""
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse what cannot be applied and name what is pending."""
+        try:
+            migrations = _migrations(news)
+            pending = _pending(_olds, news, migrations)
+        except ChatdbError as error:
+            return CheckResult(news, [CheckFailure("migrations", str(error))])
+        return CheckResult({**news, "pending": pending}, [])
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Ask for an update where something is pending, drifted, or the connection changed."""
+        changed = changed_keys(_olds, _news, (*CONNECTION_KEYS, "migrations"))
+        return DiffResult(changes=bool(changed or _news.get("pending") or _olds.get("drift")), stables=["product"])
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Apply everything pending and verify."""
+        return CreateResult(f"{props['product']}-migrations", _apply(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Apply everything pending and verify."""
+        return UpdateResult(_apply(_news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Report the version that is live and each difference from its snapshot; gone with its database."""
+        migrations = _migrations(props)
+        try:
+            status = runner.status(_target(props), migrations)
+        except ConnectionFailedError as error:
+            if error.sqlstate == NO_DATABASE:
+                return ReadResult(None, {})
+            raise
+        return ReadResult(id_, {**props, **_facts(status, migrations), "drift": _drift(props, status.version)})
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Leave the data: rows go with their database, or by `chatdb rollback`, never by losing a resource."""
+
+
+def _migrations(props: dict[str, Any]) -> tuple[Migration, ...]:
+    """Return the migrations from the resource's inputs, byte for byte as the files are."""
+    return filename.parse_all({f"{name}.sql": "\n".join(lines) for name, lines in props["migrations"].items()})
+
+
+def _target(props: dict[str, Any]) -> Target:
+    return Target(
+        host=props["host"],
+        port=int(props["port"]),
+        database=props["database"],
+        user=props["user"],
+        password=props["password"],
+        role=props["owner"],
+        sslmode=props["sslMode"],
+        sslrootcert=props["sslRootCert"],
+    )
+
+
+def _pending(olds: dict[str, Any], news: dict[str, Any], migrations: tuple[Migration, ...]) -> list[str]:
+    """Return the names of the migrations that the database lacks.
+
+    Where the database cannot be asked (it is still to be made, or out of reach of this preview), the answer is what
+    the last update did not have.
+    """
+    if is_known(*(news.get(key) for key in CONNECTION_KEYS)):
+        try:
+            status = runner.status(_target(news), migrations)
+            return [migration.name for migration in status.plan.pending]
+        except ConnectionFailedError:
+            pass
+    applied = olds.get("migrations", {})
+    return [migration.name for migration in migrations if migration.name not in applied]
+
+
+def _apply(props: dict[str, Any]) -> dict[str, Any]:
+    migrations = _migrations(props)
+    target = _target(props)
+    runner.apply(
+        target,
+        migrations,
+        options=Options(stack=props["stack"], tool_version=VERSION),
+        hooks=product_hooks(
+            products.load(props["product"]), stand_ins=bool(props["standIns"]), adopt=bool(props["adopt"])
+        ),
+    )
+    return {**props, **_facts(runner.status(target, migrations), migrations), "drift": []}
+
+
+def _drift(props: dict[str, Any], version: int) -> list[str]:
+    """Return a sentence for each difference between the live database and the snapshot of its version."""
+    with connect(_target(props)) as connection:
+        report = verification.verify(connection, products.load(props["product"]), version)
+    return [difference.sentence for difference in report.differences]
+
+
+def _facts(status: Status, migrations: tuple[Migration, ...]) -> dict[str, Any]:
+    """Return the outputs that tell where the database is."""
+    applied = [migration for migration in migrations if migration.version <= status.version]
+    return {
+        "version": f"{status.version:04d}",
+        "digest": planner.digest(applied),
+        "ledgerHash": status.rows[-1].chained_hash if status.rows else "",
+    }
+
+
+class Migrations(Resource, module="chatdb", name="Migrations"):
+    """The versioned DDL of one database.
+
+    Attributes:
+        version: Version the database is at, four digits.
+        digest: Digest of the files up to that version.
+    """
+
+    version: pulumi.Output[str]
+    digest: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        product: str,
+        migrations: Sequence[Migration],
+        host: str,
+        port: int,
+        database: pulumi.Input[str],
+        user: str,
+        password: pulumi.Input[str],
+        owner: str,
+        ssl_mode: str,
+        ssl_root_cert: str,
+        stand_ins: bool,
+        adopt: bool,
+        stack: str,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        props: dict[str, Any] = {
+            "product": product,
+            # As lines under each name, a preview shows the SQL itself, on create and on update.
+            "migrations": {migration.name: migration.text.split("\n") for migration in migrations},
+            "host": host,
+            "port": port,
+            "database": database,
+            "user": user,
+            "password": password,
+            "owner": owner,
+            "sslMode": ssl_mode,
+            "sslRootCert": ssl_root_cert,
+            "standIns": stand_ins,
+            "adopt": adopt,
+            "stack": stack,
+            "version": None,
+            "digest": None,
+        }
+        super().__init__(MigrationsProvider(), name, props, opts)

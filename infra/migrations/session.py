@@ -1,0 +1,229 @@
+"""One connection to migrate over, and a second one that looks who is in the way. An edge.
+
+Called by `runner` and its parts. A batch of statements goes out as one message; while the server works on it, this
+module waits on the socket, and where that takes long it asks over a second connection who blocks.
+
+Source: https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import select
+import time
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import errors, pq, sql
+
+from infra.connection import Target, connect, server_message
+from infra.errors import ConnectionFailedError
+from infra.migrations import ledger
+from infra.migrations.blockers import BLOCKING, STILL_THERE, blockers_of
+from infra.migrations.model import Blocker, Event, LedgerRow
+from infra.migrations.options import Report
+
+LOOK_AFTER_S = 0.05  # a statement that has not answered by then may be waiting for a lock
+LOOK_EVERY_S = 0.25
+NEWS_EVERY_S = 2.0
+_WORTH_A_RETRY = ("08001", "08006", "57P03", "53300")
+
+
+class Outcome(NamedTuple):
+    """What became of a batch.
+
+    Attributes:
+        done: Statements of the batch that are done.
+        error: What stopped it, if anything did.
+        blockers: The sessions that it waited for last.
+        lost: Whether the connection is gone.
+    """
+
+    done: int
+    error: psycopg.Error | None
+    blockers: tuple[Blocker, ...]
+    lost: bool
+
+
+class _Watch:
+    """When a batch was sent, and when to look and to tell who is in its way."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.next_look = started + LOOK_AFTER_S
+        self.next_news = started
+        self.blockers: tuple[Blocker, ...] = ()
+
+
+class Session:
+    """A connection in autocommit mode that acts as the target's role. Use as a context manager."""
+
+    def __init__(self, target: Target, *, report: Report, connect_wait_s: float = 0) -> None:
+        self.target = target
+        self.report = report
+        role = sql.SQL("SET ROLE {}").format(sql.Identifier(target.role)).as_string() if target.role else "RESET ROLE"
+        # Before each batch: what an earlier file set for the session must not reach the next one.
+        self.fresh = f"RESET ALL; SET client_encoding = 'UTF8'; {role};"
+        self.fresh_count = 3
+        self._monitor: psycopg.Connection[Any] | None = None
+        report(Event(kind="connecting", text=f"connecting to {target.label}"))
+        self.connection = _connect_patiently(target.to(role=""), report, connect_wait_s)
+        report(Event(kind="connected", text=f"connected to {target.label}"))
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close both connections; the lock goes with the first."""
+        for connection in (self._monitor, self.connection):
+            if connection is not None:
+                connection.close()
+        self.report(Event(kind="closed", text="connection closed"))
+
+    def first_rows(self) -> list[LedgerRow]:
+        """Take the role and read the ledger, in one round trip.
+
+        Raises:
+            ConnectionFailedError: the role may not be taken.
+            LedgerAccessError: the ledger may not be read.
+        """
+        try:
+            cursor = self.connection.execute(f"{self.fresh} {ledger.READ}")
+            while cursor.nextset():
+                pass
+            return ledger.rows_of(cursor.fetchall())
+        except psycopg.errors.UndefinedTable:
+            self.take_role()  # the error undid it
+            return []
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
+            self.take_role()
+            raise ledger.access_error(error) from None
+
+    def take_role(self) -> None:
+        """Act as the target's role, with fresh settings.
+
+        Raises:
+            ConnectionFailedError: the role may not be taken.
+        """
+        try:
+            self.connection.execute(self.fresh)
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
+            user, role = self.target.user, self.target.role
+            raise ConnectionFailedError(
+                f"{user} may not act as {role} in {self.target.label}",
+                detail=server_message(error),
+                hint=f"Grant it: GRANT {role} TO {user}; or run `chatdb up`, which does.",
+                state="Nothing was changed.",
+                sqlstate=error.sqlstate,
+            ) from None
+
+    def run(self, batch: str, *, about: str) -> Outcome:
+        """Send statements as one message and wait for the answer; while waiting for a lock, say for whom.
+
+        Args:
+            batch: Statements; PostgreSQL takes them as one transaction unless they say otherwise.
+            about: Name of the migration, for events.
+        """
+        pgconn = self.connection.pgconn
+        done = 0
+        error: psycopg.Error | None = None
+        watch = _Watch(time.monotonic())
+        try:
+            pgconn.send_query(batch.encode())
+            while pgconn.flush():
+                _, _, _ = select.select([pgconn.socket], [pgconn.socket], [])
+                pgconn.consume_input()
+            while (result := self._next_result(watch, about)) is not None:
+                if result.status == pq.ExecStatus.FATAL_ERROR:
+                    error = errors.error_from_result(result, "utf-8")
+                elif error is None:
+                    done += 1
+        except psycopg.OperationalError as problem:
+            error = problem
+        except KeyboardInterrupt:
+            with contextlib.suppress(psycopg.Error):
+                self.connection.cancel_safe(timeout=5)
+            raise
+        return Outcome(done, error, watch.blockers, pgconn.status == pq.ConnStatus.BAD)
+
+    def _next_result(self, watch: _Watch, about: str) -> pq.abc.PGresult | None:
+        """Wait for the answer to one statement of a batch, looking who blocks while none comes."""
+        pgconn = self.connection.pgconn
+        while pgconn.is_busy():
+            ready, _, _ = select.select([pgconn.socket], [], [], max(0.0, watch.next_look - time.monotonic()))
+            if ready:
+                pgconn.consume_input()
+                continue
+            watch.blockers = self._look() or watch.blockers
+            now = time.monotonic()
+            watch.next_look = now + LOOK_EVERY_S
+            if watch.blockers and now >= watch.next_news:
+                watch.next_news = now + NEWS_EVERY_S
+                self._tell(about, watch.blockers, now - watch.started)
+        return pgconn.get_result()
+
+    def execute(self, statement: str, *, about: str) -> None:
+        """Run one statement like `run`, raising what stops it."""
+        outcome = self.run(statement, about=about)
+        if outcome.error:
+            raise outcome.error
+
+    def rollback(self) -> None:
+        """Leave a failed transaction."""
+        self.connection.execute("ROLLBACK")
+
+    def wait_out(self, blockers: tuple[Blocker, ...], *, about: str, until: float) -> None:
+        """Wait, without queueing for anything, while the transactions of these sessions last.
+
+        Args:
+            blockers: The sessions, as they were seen.
+            about: Name of the migration, for events.
+            until: When to give up, on the monotonic clock.
+        """
+        started = time.monotonic()
+        told = started - NEWS_EVERY_S
+        ages = {blocker.pid: blocker.age_s for blocker in blockers}
+        while ages and time.monotonic() < until:
+            waited = time.monotonic() - started
+            there = blockers_of(self.connection, STILL_THERE, (list(ages),))
+            # A younger transaction in the same session is another one: the one that blocked has ended.
+            same = tuple(blocker for blocker in there if blocker.age_s >= ages[blocker.pid] + waited / 2)
+            if not same:
+                return
+            if time.monotonic() - told >= NEWS_EVERY_S:
+                told = time.monotonic()
+                self._tell(about, same, waited)
+            time.sleep(0.1 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+
+    def _tell(self, about: str, blockers: tuple[Blocker, ...], waited_s: float) -> None:
+        text = f"{about} waits for {'; '.join(map(str, blockers))}"
+        self.report(Event(kind="waiting", text=text, migration=about, blockers=blockers, seconds=waited_s))
+
+    def _look(self) -> tuple[Blocker, ...]:
+        """Return who blocks us now; nobody where that cannot be found out."""
+        try:
+            if self._monitor is None or self._monitor.closed:
+                self._monitor = connect(self.target.to(role="", application_name="chatdb monitor"))
+            return blockers_of(self._monitor, BLOCKING, (self.connection.info.backend_pid,))
+        except (psycopg.Error, ConnectionFailedError):
+            return ()  # to look is a courtesy: no connection to spare must not stop a migration
+
+
+def _connect_patiently(target: Target, report: Report, wait_s: float) -> psycopg.Connection[Any]:
+    """Connect, trying again with growing pauses while the server sleeps or starts."""
+    started = time.monotonic()
+    pause = 0.1
+    while True:
+        try:
+            return connect(target)
+        except ConnectionFailedError as error:
+            waited = time.monotonic() - started
+            if error.sqlstate not in _WORTH_A_RETRY or waited + pause > wait_s:
+                raise
+            report(Event(kind="retrying", text=f"no answer yet from {target.label}: {error.detail}", seconds=waited))
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, 5.0)

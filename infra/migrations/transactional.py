@@ -1,0 +1,81 @@
+"""Run one section as one transaction together with its ledger row: one message, one answer. An edge.
+
+Called by `runner` for files that do not say `transaction:false`. Where a lock is not to be had, the whole transaction
+is tried again, and in between nothing of ours stands in the lock's queue, where it would hold writers up.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+from infra.migrations import indexes, ledger, statements
+from infra.migrations.failing import failure, invalid_index
+from infra.migrations.model import Direction, Event, Migration
+from infra.migrations.options import Options
+from infra.migrations.session import Outcome, Session
+
+RETRYABLE = ("55P03", "40P01", "40001")  # lock_not_available, deadlock_detected, serialization_failure
+FIRST_LOCK_TIMEOUT_MS = 100  # long enough for short transactions to pass; judgement
+
+
+class LostConnectionError(Exception):
+    """The connection broke: only the ledger can tell whether the transaction was committed. Never leaves `runner`."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(str(outcome.error))
+        self.outcome = outcome
+
+
+def run_section(session: Session, migration: Migration, direction: Direction, options: Options) -> None:
+    """Run one section and record it, or leave nothing behind.
+
+    Raises:
+        MigrationFailedError: a statement failed; nothing of the section stands.
+        LostConnectionError: the connection broke.
+    """
+    for index in statements.indexes_if_not_exists(migration, direction):
+        found = indexes.find(session.connection, index)
+        if found is not None and not found.valid:
+            raise invalid_index(migration, index)
+    long = statements.patient(migration, direction)
+    lock_timeout_ms = options.online_lock_timeout_ms if long else min(FIRST_LOCK_TIMEOUT_MS, options.lock_timeout_ms)
+    until = time.monotonic() + options.lock_budget_s
+    attempt = 1
+    while True:
+        opening, batch = _batch(session, migration, direction, options, lock_timeout_ms)
+        outcome = session.run(batch, about=migration.name)
+        if outcome.error is None:
+            return
+        if outcome.lost:
+            raise LostConnectionError(outcome)
+        session.rollback()
+        left_s = until - time.monotonic()
+        if outcome.error.sqlstate not in RETRYABLE or left_s <= 0:
+            raise failure(migration, direction, outcome, opening=opening, before=session.fresh_count + 3)
+        session.report(
+            Event(
+                kind="retrying",
+                text=f"{migration.name} did not get a lock within {lock_timeout_ms} ms; attempt {attempt + 1} follows",
+                migration=migration.name,
+                blockers=outcome.blockers,
+            )
+        )
+        session.wait_out(outcome.blockers, about=migration.name, until=until)
+        time.sleep(min(0.1 * 1.5**attempt, 5.0, max(left_s, 0)) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        attempt += 1
+        lock_timeout_ms = min(lock_timeout_ms * 2, max(options.lock_timeout_ms, lock_timeout_ms if long else 0))
+
+
+def _batch(
+    session: Session, migration: Migration, direction: Direction, options: Options, lock_timeout_ms: int
+) -> tuple[int, str]:
+    """Return at which character the section begins, and the whole message."""
+    opening = (
+        f"{session.fresh} BEGIN; SET LOCAL lock_timeout = {lock_timeout_ms}; "
+        f"SET LOCAL statement_timeout = {options.statement_timeout_ms};\n"
+    )
+    section = migration.up if direction == "up" else migration.down
+    record = ledger.append(migration, direction, **options.signature())
+    # The section may end without a semicolon or in a comment; an empty statement costs nothing.
+    return len(opening), f"{opening}{section}\n;\n{record};\nCOMMIT"
