@@ -1,0 +1,184 @@
+"""Read and edit the project's and the stack's settings: Pulumi.yaml and Pulumi.<stack>.yaml. Called by `deployment`, `cli`.
+
+Source: https://www.pulumi.com/docs/iac/concepts/projects/project-file/ and .../stack-settings-file/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from embedded.engine import secrets, state
+from embedded.engine.secrets import Vault
+from embedded.engine.values import Secret, contains, unwrap
+from infra.errors import SettingsError, unknown_name
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one stack, as the program sees them.
+
+    Attributes:
+        project: Name of the project.
+        values: Values by full key, `project:key`, as strings; lists and maps as JSON; secrets marked.
+    """
+
+    project: str
+    values: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def plain(self) -> dict[str, str]:
+        """The values without marks, for the program."""
+        return dict(unwrap(self.values))
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """The keys whose values are secrets."""
+        return [key for key, value in self.values.items() if isinstance(value, Secret)]
+
+
+def stack_file(project: Path, stack: str) -> Path:
+    """Return the path of the stack's settings.
+
+    Raises:
+        UnknownNameError: There is no such file; the error names the stacks that have one.
+    """
+    path = project / f"Pulumi.{stack}.yaml"
+    if path.is_file():
+        return path
+    known = [file.name.split(".")[1] for file in sorted(project.glob("Pulumi.*.yaml")) if file.name.count(".") == 2]
+    raise unknown_name("stack", stack, known)
+
+
+def project_name(project: Path) -> str:
+    """Return the name in Pulumi.yaml."""
+    return str(_read(project / "Pulumi.yaml")["name"])
+
+
+def encryption_salt(project: Path, stack: str) -> str:
+    """Return the stack file's `encryptionsalt`; empty where it has none."""
+    return str(_read(stack_file(project, stack)).get("encryptionsalt") or "")
+
+
+def load(project: Path, stack: str, vault: Vault) -> Config:
+    """Return the stack's settings with the project's defaults.
+
+    Raises:
+        SettingsError: A file is no YAML, or a key that the project declares has neither value nor default.
+        UnknownNameError: There is no such stack.
+    """
+    declared = _read(project / "Pulumi.yaml")
+    name = str(declared["name"])
+    given = {
+        _full_key(name, key): item for key, item in (_read(stack_file(project, stack)).get("config") or {}).items()
+    }
+    values: dict[str, Any] = {}
+    missing = []
+    for key, about in (declared.get("config") or {}).items():
+        full = _full_key(name, key)
+        about = about if isinstance(about, dict) else {"value": about}
+        default = about.get("value", about.get("default"))
+        if default is not None:
+            values[full] = Secret(_text(default)) if about.get("secret") else _text(default)
+        elif full not in given:
+            missing.append(full)
+    if missing:
+        raise SettingsError(
+            f"stack {stack} lacks {', '.join(missing)}",
+            detail="Pulumi.yaml declares the key and gives it no default",
+            hint=f"Set it: `chatdb config set {missing[0]} VALUE --stack {stack}`.",
+            state="Nothing was changed.",
+        )
+    for key, value in given.items():
+        opened = _opened(value, vault)
+        values[key] = Secret(_text(unwrap(opened))) if contains(opened, Secret) else _text(opened)
+    return Config(name, values)
+
+
+def set_value(project: Path, stack: str, key: str, value: str, *, secret: bool = False) -> None:
+    """Write one setting into the stack's file; comments and order stay as they are.
+
+    The first secret brings the file its `encryptionsalt`: the one of the state where there is a state.
+
+    Args:
+        project: Folder of the project.
+        stack: Name of the stack.
+        key: Key with or without the project's name before it.
+        value: The value as text; true, false and whole numbers are written as such.
+        secret: Encrypt it.
+
+    Raises:
+        UnknownNameError: There is no such stack.
+        ChatdbError: The passphrase is not known or not the right one.
+    """
+    from ruamel.yaml import YAML
+
+    path = stack_file(project, stack)
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 4096
+    document = editor.load(path.read_text(encoding="utf-8")) or {}
+    entry: Any = _scalar(value)
+    if secret:
+        vault = open_vault(project, stack)
+        entry = {"secure": vault.encrypt(value)}
+        document.setdefault("encryptionsalt", vault.salt)
+    document.setdefault("config", {})[_full_key(project_name(project), key)] = entry
+    beside = path.with_suffix(".yaml.new")
+    with beside.open("w", encoding="utf-8") as file:
+        editor.dump(document, file)
+    beside.replace(path)
+
+
+def open_vault(project: Path, stack: str) -> Vault:
+    """Return the vault that a stack's secrets are encrypted with from now on.
+
+    Its salt is the stack file's; where that has none, the state's; where there is no state, a new one.
+    """
+    salt = encryption_salt(project, stack) or state.salt_of(state.StateFile(project, stack).read())
+    return Vault(secrets.find_passphrase(state.folder_of(project, stack), stack=stack, create=not salt), salt)
+
+
+def _full_key(project: str, key: str) -> str:
+    return key if ":" in key else f"{project}:{key}"
+
+
+def _text(value: Any) -> str:
+    """Return a value as the program gets it: booleans and numbers as in YAML, lists and maps as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
+def _scalar(value: str) -> Any:
+    if value in ("true", "false"):
+        return value == "true"
+    return int(value) if value.isdigit() and str(int(value)) == value else value
+
+
+def _opened(value: Any, vault: Vault) -> Any:
+    """Return the value with each `secure:` in it decrypted and marked."""
+    if isinstance(value, dict):
+        if list(value) == ["secure"]:
+            return Secret(vault.decrypt(value["secure"]))
+        return {key: _opened(item, vault) for key, item in value.items()}
+    return [_opened(item, vault) for item in value] if isinstance(value, list) else value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path.parent} is not a Pulumi project",
+            detail=f"{path.name} does not exist there",
+            hint="Go to the project's folder, or name it.",
+        ) from None
+    except YAMLError as error:
+        raise SettingsError(
+            f"{path.name} is not valid YAML", detail=" ".join(str(error).split()), hint="Mend the line named above."
+        ) from None

@@ -1,0 +1,96 @@
+"""The engine's errors, and how anything else that is raised is put into words. Pure; called by every module here."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Sequence
+
+from infra.errors import ChatdbError
+
+_UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(?P<what>.*?)(?: option)?\. Please update")
+
+
+class ResourceError(ChatdbError):
+    """A resource could not be brought to what the program wants."""
+
+
+class ProgramError(ChatdbError):
+    """The program itself failed."""
+
+
+class NotDoneError(ChatdbError):
+    """The program asks for something that the embedded engine does not do."""
+
+    def __init__(self, what: str, *, detail: str = "") -> None:
+        super().__init__(
+            f"{what} is not done by the embedded engine",
+            detail=detail or "it does what this project's program uses, and refuses the rest by name",
+            hint="Use the Pulumi CLI for this program.",
+            state="Nothing was changed by it.",
+        )
+
+
+def in_words(error: Exception, type_: str, name: str) -> ChatdbError:
+    """Return a provider's error with the resource named; its own parts are kept."""
+    kind = type_.rsplit(":", 1)[-1]
+    if isinstance(error, ChatdbError):
+        return ResourceError(
+            f"{kind} {name}: {error.message}",
+            detail=error.detail,
+            hint=error.hint,
+            state=error.state,
+            sqlstate=error.sqlstate,
+        )
+    return ResourceError(
+        f"{kind} {name}: {type(error).__name__}: {error}",
+        detail=f"raised at {_place(error)}",
+        hint="Correct the provider's code or what it was given, then run again.",
+        state="What was done before it is saved.",
+    )
+
+
+def joined(errors: Sequence[ChatdbError], *, done: str) -> ChatdbError:
+    """Return one error for all that failed.
+
+    Args:
+        errors: At least one.
+        done: What the run did all the same.
+    """
+    if len(errors) == 1:
+        error = errors[0]
+        state = f"{error.state} {done}".strip()
+        return ResourceError(error.message, detail=error.detail, hint=error.hint, state=state, sqlstate=error.sqlstate)
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    return ResourceError(
+        f"{len(errors)} resources failed",
+        detail="\n".join(str(error) for error in errors),
+        hint=" ".join(hints),
+        state=done,
+    )
+
+
+def program_error(error: BaseException) -> ChatdbError:
+    """Return what a program raised, in words: its own text for RunError, the place for anything else."""
+    if isinstance(error, ChatdbError):
+        return error
+    unsupported = _UNSUPPORTED.search(str(error))
+    if unsupported:
+        return NotDoneError(unsupported["what"])
+    if type(error).__name__ == "RunError":
+        # A program that words an error of ours for Pulumi has it behind the text.
+        return error.__context__ if isinstance(error.__context__, ChatdbError) else ProgramError(str(error))
+    return ProgramError(
+        f"the program failed: {type(error).__name__}: {error}",
+        detail=f"raised at {_place(error)}",
+        hint="Correct the program, then run again.",
+        state="What was done before it is saved.",
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Return the last places of the program itself, innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and "<frozen" not in frame.filename]
+    own = [frame for frame in own if "/embedded/engine/" not in frame.filename and "/asyncio/" not in frame.filename]
+    return ", ".join(f"{frame.filename}:{frame.lineno}" for frame in (own or list(frames))[-3:]) or "unknown place"

@@ -1,0 +1,155 @@
+"""The postgresql provider of the embedded engine: seven resource types, by psycopg. Called by the engine alone.
+
+Ids, inputs and outputs are those of the official plugin, so that a stack's state moves between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from embedded.engine.postgresql import database, grant, role, schema
+from embedded.engine.postgresql.noun import Noun, Values
+from embedded.engine.postgresql.session import AlreadyExistsError, Session
+from embedded.engine.provider import Diff, Failure
+from embedded.engine.values import Unknown, contains
+from infra.errors import ChatdbError
+
+__all__ = ["CONFIG_TYPE", "AlreadyExistsError", "PostgresqlProvider", "check_config"]
+
+CONFIG_TYPE = "pulumi:providers:postgresql"
+NOUNS: Mapping[str, Noun] = {
+    "postgresql:index/database:Database": database.DATABASE,
+    "postgresql:index/role:Role": role.ROLE,
+    "postgresql:index/grantRole:GrantRole": role.GRANT_ROLE,
+    "postgresql:index/schema:Schema": schema.SCHEMA,
+    "postgresql:index/grant:Grant": grant.GRANT,
+    "postgresql:index/defaultPrivileges:DefaultPrivileges": grant.DEFAULT_PRIVILEGES,
+}
+CONFIG = ("host", "port", "database", "username", "password", "superuser", "sslmode", "sslrootcert", "connectTimeout")
+CONFIG_WITHOUT_EFFECT = (
+    "maxConnections",
+    "expectedVersion",
+    "version",
+    "pluginDownloadURL",
+    "__internal",
+    "__defaults",
+)
+
+
+def check_config(news: Mapping[str, Any]) -> list[Failure]:
+    """Return what is wrong with a provider resource's inputs."""
+    reason = "the embedded engine connects by host, port, username and password; for this use the Pulumi CLI"
+    known = (*CONFIG, *CONFIG_WITHOUT_EFFECT)
+    failures = [Failure(name, reason) for name, value in news.items() if name not in known and value not in (None, "")]
+    for name in ("port", "connectTimeout"):
+        value = news.get(name)
+        if value is not None and not isinstance(value, Unknown) and not str(value).isdigit():
+            failures.append(Failure(name, "it must be a whole number"))
+    return failures
+
+
+class PostgresqlProvider:
+    """Implements `embedded.engine.provider.Provider`; connects on first use.
+
+    Args:
+        config: Inputs of the provider resource, secrets unwrapped; numbers and booleans may be JSON text.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._session = Session(config)
+
+    def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
+        """Return the inputs and what is wrong with them; a default is left out, as the server has the same."""
+        given = {name: value for name, value in news.items() if value is not None and name != "__defaults"}
+        if type_ == CONFIG_TYPE:
+            return given, check_config(given)
+        return given, _noun(type_).check(given)
+
+    def diff(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
+        """Return which properties differ; another server or login replaces nothing."""
+        if type_ == CONFIG_TYPE:
+            return Diff(tuple(sorted(key for key in {*old_inputs, *news} if old_inputs.get(key) != news.get(key))))
+        changed = []
+        properties = _noun(type_).properties
+        for name, prop in properties.items():
+            new = news.get(name)
+            # What the server decides is not compared, unless the program decided it before and can be undone.
+            if new is None and prop.open and (prop.default is None or old_inputs.get(name) is None):
+                continue
+            if contains(new, Unknown) or not prop.same(old_inputs.get(name, old_outputs.get(name)), new):
+                changed.append(name)
+        return Diff(
+            changed=tuple(changed),
+            replaces=tuple(name for name in changed if properties[name].fixed),
+            # Two of one name cannot stand beside each other, and a grant revoked after its successor was made is lost.
+            delete_before_replace=True,
+        )
+
+    def create(self, type_: str, inputs: Values, *, resumed: bool = False) -> tuple[str, Values]:
+        """Make the resource and return its id and outputs.
+
+        Args:
+            type_: Its type.
+            inputs: Its checked inputs.
+            resumed: Whether an earlier run began to make it, so that what stands may be its work.
+
+        Raises:
+            AlreadyExistsError: a database, role or schema of the name stands, and `resumed` is false.
+        """
+        noun, wanted = self._filled(type_, inputs)
+        noun.create(self._session, wanted, resumed)
+        return noun.identify(wanted), self._outputs(noun, wanted)
+
+    def read(self, type_: str, id_: str, inputs: Values, outputs: Values) -> tuple[str | None, Values, Values]:
+        """Return the resource as it is now; an input keeps its spelling where it means what is there."""
+        noun, wanted = self._filled(type_, inputs)
+        live = noun.read(self._session, wanted)
+        if live is None:
+            return None, {}, {}
+        seen = {name: value for name, value in live.items() if name in noun.properties}
+        found = {name: value for name, value in inputs.items() if name not in seen and name != "__defaults"}
+        for name, value in seen.items():
+            prop = noun.properties[name]
+            if inputs.get(name) is not None:
+                found[name] = inputs[name] if prop.same(inputs[name], value) else value
+            elif not prop.open and not prop.same(None, value):
+                found[name] = value
+        return noun.identify({**wanted, **live}), found, _shown({**wanted, **live})
+
+    def update(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Values:
+        """Change the resource in place and return its outputs."""
+        noun, wanted = self._filled(type_, news)
+        noun.update(self._session, self._filled(type_, old_inputs)[1], wanted)
+        return self._outputs(noun, wanted)
+
+    def delete(self, type_: str, id_: str, inputs: Values, outputs: Values) -> None:
+        """Remove the resource; what is gone already is no error."""
+        noun, old = self._filled(type_, inputs)
+        noun.delete(self._session, old)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _filled(self, type_: str, inputs: Values) -> tuple[Noun, Values]:
+        noun = _noun(type_)
+        return noun, noun.filled(inputs, self._session.target.database)
+
+    def _outputs(self, noun: Noun, wanted: Values) -> Values:
+        return _shown({**wanted, **(noun.read(self._session, wanted) or {})})
+
+
+def _shown(values: Values) -> Values:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _noun(type_: str) -> Noun:
+    if type_ not in NOUNS:
+        raise ChatdbError(
+            f"the embedded engine does not do resources of type {type_}",
+            detail=f"of pulumi-postgresql it does {', '.join(name.rsplit(':', 1)[1] for name in NOUNS)}",
+            hint="Use the Pulumi CLI for this program.",
+            state="Nothing was changed.",
+        )
+    return NOUNS[type_]

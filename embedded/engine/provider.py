@@ -1,0 +1,81 @@
+"""What the engine asks of a provider, and the answers. Pure types; implemented by `dynamic` and `postgresql`.
+
+Values are plain Python: secrets unwrapped; `values.UNKNOWN` may stand anywhere in the `news` of `check` and `diff`: in a
+preview, and where the engine asks what a replaced resource would change in those that depend on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What separates a resource from what the program wants.
+
+    Attributes:
+        changed: Names of the properties that differ; empty where nothing is to be done.
+        replaces: Those of them that cannot be updated in place.
+        delete_before_replace: Whether the old one must go before a new one can be made.
+    """
+
+    changed: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    delete_before_replace: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A property that cannot be used as given.
+
+    Attributes:
+        property: Its name; empty where it is the whole resource.
+        reason: The sentence for the user.
+    """
+
+    property: str
+    reason: str
+
+
+class Provider(Protocol):
+    """Makes and mends resources of one package. Raises `infra.errors.ChatdbError` where that fails."""
+
+    def check(self, type_: str, olds: dict[str, Any], news: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
+        """Return the inputs to use, defaults filled in, and what is wrong with them."""
+        ...
+
+    def diff(
+        self, type_: str, id_: str, old_inputs: dict[str, Any], old_outputs: dict[str, Any], news: dict[str, Any]
+    ) -> Diff:
+        """Return what separates the resource from the checked inputs."""
+        ...
+
+    def create(self, type_: str, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Make the resource, or adopt what an interrupted run made; return its id and outputs."""
+        ...
+
+    def read(
+        self, type_: str, id_: str, inputs: dict[str, Any], outputs: dict[str, Any]
+    ) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+        """Return id, inputs and outputs as they are now; `(None, {}, {})` where it is gone."""
+        ...
+
+    def update(
+        self,
+        type_: str,
+        id_: str,
+        old_inputs: dict[str, Any],
+        old_outputs: dict[str, Any],
+        news: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Change the resource in place; return its outputs."""
+        ...
+
+    def delete(self, type_: str, id_: str, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Remove the resource; what is gone already is no error."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; called once at the end of a run."""
+        ...

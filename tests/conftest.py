@@ -1,0 +1,76 @@
+"""Fixtures of every test that needs PostgreSQL: a server per worker, a database per test."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from embedded.engine.postgresql import PostgresqlProvider
+from embedded.server import ServerFile
+from infra.connection import Target
+from tests.support import majors, postgres
+from tests.support.provider import provider_of
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ServerFile]:
+    """PostgreSQL 18, one server for all tests of a worker, as its superuser."""
+    with postgres.running_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def managed_admin(server: ServerFile) -> ServerFile:
+    """The same server as managed hosts give it: an administrator with CREATEROLE and CREATEDB, no superuser."""
+    return postgres.make_managed_admin(server)
+
+
+@pytest.fixture(scope="session")
+def major_server() -> Iterator[Callable[[int], ServerFile]]:
+    """Give a server of a major 14 to 18; the test is skipped, with the reason, where it cannot be had."""
+    with contextlib.ExitStack() as stack:
+        started: dict[int, ServerFile] = {}
+
+        def give(major: int) -> ServerFile:
+            if major not in started:
+                try:
+                    folder = majors.bin_folder(major)
+                except majors.NotToBeHad as reason:
+                    pytest.skip(str(reason))
+                started[major] = stack.enter_context(postgres.running_server(folder))
+            return started[major]
+
+        yield give
+
+
+@pytest.fixture
+def database(server: ServerFile) -> Iterator[Target]:
+    """A fresh, empty database, as superuser."""
+    with postgres.fresh_database(server) as target:
+        yield target
+
+
+@pytest.fixture
+def product_database(server: ServerFile) -> Iterator[Callable[..., Target]]:
+    """Give a fresh database of a product, as its owner: `product_database("lyra", stand_ins=True)`."""
+    with contextlib.ExitStack() as stack:
+
+        def give(name: str, *, stand_ins: bool = True, on: ServerFile | None = None) -> Target:
+            return stack.enter_context(postgres.product_database(on or server, name, stand_ins=stand_ins))
+
+        yield give
+
+
+@pytest.fixture(params=["superuser", "managed"])
+def administrator(request: pytest.FixtureRequest, server: ServerFile, managed_admin: ServerFile) -> ServerFile:
+    """Each kind of administrator in turn."""
+    return server if request.param == "superuser" else managed_admin
+
+
+@pytest.fixture
+def provider(administrator: ServerFile) -> Iterator[PostgresqlProvider]:
+    """The embedded postgresql provider as each kind of administrator."""
+    with provider_of(administrator) as made:
+        yield made
