@@ -1,0 +1,1 @@
+"""The `chatdb` command: a thin edge over `infra` and `embedded`."""

@@ -1,0 +1,60 @@
+"""The entry of `chatdb`: parse, run one command, word the error. Exit status 0 done, 1 error, 2 differences found.
+
+Loads only what the chosen command needs: with nothing to apply, loading would be most of the time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from cli.parser import parse
+from infra.errors import ChatdbError, unforeseen
+
+DONE, FAILED, DIFFERENT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = parse(sys.argv[1:] if arguments is None else list(arguments))
+    module, _, function = options.run.partition(":")
+    try:
+        return int(getattr(importlib.import_module(module), function)(options) or DONE)
+    except ChatdbError as error:
+        return _fail(error, as_json=getattr(options, "json", False))
+    except KeyboardInterrupt:
+        interrupted = ChatdbError(
+            "interrupted",
+            detail="Ctrl-C was pressed.",
+            hint="Run the same command again: it goes on from here.",
+            state="What was committed stays; `chatdb status` shows it.",
+        )
+        _fail(interrupted, as_json=getattr(options, "json", False))
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) went away: that is no error, and nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if os.environ.get("CHATDB_DEBUG"):
+            raise
+        return _fail(unforeseen(error), as_json=getattr(options, "json", False))
+
+
+def _fail(error: ChatdbError, *, as_json: bool) -> int:
+    """Print the error, as text or JSON, to stderr."""
+    if as_json:
+        import json
+
+        print(json.dumps(error.as_dict(), ensure_ascii=False), file=sys.stderr)
+    else:
+        from cli.console import print_error
+
+        print_error(error)
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

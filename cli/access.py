@@ -1,0 +1,57 @@
+"""`chatdb url` and `chatdb psql`: the ways to a product's database."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from urllib.parse import quote
+
+from cli.context import stack_name
+from cli.targets import from_stack
+from infra.connection import Target
+from infra.errors import ChatdbError
+
+
+def url(options: argparse.Namespace) -> None:
+    """Print the connection string and nothing else."""
+    print(connection_string(from_stack(stack_name(options), options.product, options.role, options)))
+
+
+def connection_string(target: Target) -> str:
+    """Return a target as a `postgresql://` URL, every part quoted."""
+    options = f"sslmode={target.sslmode}"
+    if target.sslrootcert:
+        options += f"&sslrootcert={quote(target.sslrootcert, safe='')}"
+    login = f"{quote(target.user, safe='')}:{quote(target.password, safe='')}"
+    return f"postgresql://{login}@{target.host}:{target.port}/{quote(target.database, safe='')}?{options}"
+
+
+def psql(options: argparse.Namespace) -> None:
+    """Replace this process by psql; the password travels in the environment, never in the process list."""
+    from embedded.server import packaged_bin_folder
+
+    target = from_stack(stack_name(options), options.product, options.role, options)
+    program = packaged_bin_folder() / "psql"
+    environment = {
+        **os.environ,
+        "PGHOST": target.host,
+        "PGPORT": str(target.port),
+        "PGDATABASE": target.database,
+        "PGUSER": target.user,
+        "PGPASSWORD": target.password,
+        "PGSSLMODE": target.sslmode,
+        "PGAPPNAME": "chatdb psql",
+    }
+    if target.sslrootcert:
+        environment["PGSSLROOTCERT"] = target.sslrootcert
+    if target.role:
+        environment["PGOPTIONS"] = f"-c role={target.role}"
+    try:
+        os.execve(program, [str(program), *options.arguments], environment)  # noqa: S606 - psql takes over this process
+    except OSError as error:
+        raise ChatdbError(
+            "psql cannot be started",
+            detail=f"{program}: {error.strerror}",
+            hint="Run `make install`, which brings psql with the embedded PostgreSQL.",
+            state="Nothing was changed.",
+        ) from None

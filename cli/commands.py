@@ -1,0 +1,251 @@
+"""Every command of `chatdb` as plain data: name, summary, example, options and the function that runs it.
+
+The functions are named as text, so that a command loads only its own module.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """One argument: its flags and what argparse is told of it."""
+
+    flags: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command.
+
+    Attributes:
+        name: One word, or two where it belongs to a group ("server start").
+        summary: What it does, in one line that starts small.
+        example: A command line that works.
+        run: `module:function`; the function takes the parsed options and returns the exit status.
+        options: Its arguments.
+        group_summary: Help of the group, on its first command.
+    """
+
+    name: str
+    summary: str
+    example: str
+    run: str
+    options: tuple[Option, ...] = field(default=())
+    group_summary: str = ""
+
+
+def option(*flags: str, **settings: Any) -> Option:
+    """Return an option as argparse's `add_argument` takes it."""
+    return Option(flags, settings)
+
+
+STACK = option(
+    "--stack", default=os.environ.get("CHATDB_STACK"), metavar="NAME", help="the stack (default: dev, or CHATDB_STACK)"
+)
+ENGINE = option(
+    "--engine",
+    choices=("auto", "pulumi", "embedded"),
+    default=os.environ.get("CHATDB_ENGINE", "auto"),
+    help="the Pulumi CLI, or the engine in this project (default: the one that has the stack, else pulumi if on PATH)",
+)
+YES = option("--yes", action="store_true", help="do not ask before acting")
+JSON = option("--json", action="store_true", help="print JSON for a machine to read")
+PRODUCT = option("--product", metavar="NAME", help="one product (default: every product of the stack)")
+ONE_PRODUCT = option("--product", metavar="NAME", required=True, help="the product")
+SHOW_SECRETS = option("--show-secrets", action="store_true", help="print secrets in plain text")
+
+# How to reach one database without a stack; the variables DATABASE_URL, POSTGRES_URL and PG* do as well.
+CONNECTION = (
+    option(
+        "--url", metavar="URL", help="connection string (default: DATABASE_URL, POSTGRES_URL, or the PG* variables)"
+    ),
+    option("--owner", metavar="ROLE", help="role to act as after login"),
+)
+TO = option("--to", metavar="VERSION", type=int, help="the version to stop at (default: the newest)")
+STAND_INS = option(
+    "--stand-ins", action="store_true", help="make stand-ins of the application's tables that are missing"
+)
+ADOPT = option("--adopt", action="store_true", help="take over tables that have a known version's shape already")
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="up",
+        summary="bring a stack up: roles, databases, schemas, grants and migrations",
+        example="chatdb up --stack dev --yes",
+        run="cli.stacks:up",
+        options=(STACK, ENGINE, YES, JSON),
+    ),
+    Command(
+        name="preview",
+        summary="show what `up` would do, with the SQL of pending migrations in full",
+        example="chatdb preview --stack prod",
+        run="cli.stacks:preview",
+        options=(STACK, ENGINE, JSON),
+    ),
+    Command(
+        name="refresh",
+        summary="read what is really there into the stack's state and show what differs",
+        example="chatdb refresh --stack dev",
+        run="cli.stacks:refresh",
+        options=(STACK, ENGINE, YES, JSON),
+    ),
+    Command(
+        name="destroy",
+        summary="remove what `up` made, the embedded server and its data included",
+        example="chatdb destroy --stack dev",
+        run="cli.stacks:destroy",
+        options=(STACK, ENGINE, YES, JSON),
+    ),
+    Command(
+        name="down",
+        summary="stop the stack's embedded server and keep its data",
+        example="chatdb down --stack dev",
+        run="cli.server:down",
+        options=(STACK,),
+    ),
+    Command(
+        name="server start",
+        summary="start the stack's embedded PostgreSQL",
+        example="chatdb server start --stack dev",
+        run="cli.server:start",
+        options=(STACK, JSON),
+        group_summary="the embedded PostgreSQL server",
+    ),
+    Command(
+        name="server stop",
+        summary="stop the stack's embedded PostgreSQL and keep its data",
+        example="chatdb server stop --stack dev",
+        run="cli.server:down",
+        options=(STACK,),
+    ),
+    Command(
+        name="server status",
+        summary="say whether the stack's embedded PostgreSQL runs, and where",
+        example="chatdb server status --stack dev",
+        run="cli.server:status",
+        options=(STACK, JSON),
+    ),
+    Command(
+        name="url",
+        summary="print the connection string of a product's role, and nothing else",
+        example="chatdb url --product lyra --role app",
+        run="cli.access:url",
+        options=(
+            ONE_PRODUCT,
+            option("--role", default="app", metavar="ROLE", help="app, readonly or migrator"),
+            STACK,
+            ENGINE,
+        ),
+    ),
+    Command(
+        name="psql",
+        summary="open a psql session on a product's database",
+        example="chatdb psql --product lyra --role readonly -- -c 'select count(*) from chat_messages'",
+        run="cli.access:psql",
+        options=(
+            ONE_PRODUCT,
+            option("--role", default="app", metavar="ROLE", help="app, readonly or migrator"),
+            STACK,
+            ENGINE,
+            option("arguments", nargs="*", metavar="-- ARGUMENT", help="arguments for psql, after --"),
+        ),
+    ),
+    Command(
+        name="verify",
+        summary="compare each database with what its migrations make, column by column",
+        example="chatdb verify --product lyra",
+        run="cli.verify:verify",
+        options=(PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
+    ),
+    Command(
+        name="apply",
+        summary="apply the pending migrations of one product, with or without a stack",
+        example="DATABASE_URL=postgresql://me@localhost/chat chatdb apply --product robotics",
+        run="cli.migrations:apply",
+        options=(ONE_PRODUCT, TO, STACK, ENGINE, *CONNECTION, STAND_INS, ADOPT, JSON),
+    ),
+    Command(
+        name="status",
+        summary="say which version a database is at and what is pending (exit status 2 where something is)",
+        example="chatdb status --product lyra",
+        run="cli.migrations:status",
+        options=(ONE_PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
+    ),
+    Command(
+        name="history",
+        summary="print what was done to a database, when and by whom",
+        example="chatdb history --product robotics",
+        run="cli.migrations:history",
+        options=(ONE_PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
+    ),
+    Command(
+        name="rollback",
+        summary="step back to a version, after counting the rows that go and asking for the product's phrase",
+        example="chatdb rollback --product robotics --to 0002 --confirm 'DELETE CHATS TABLE'",
+        run="cli.migrations:rollback",
+        options=(
+            ONE_PRODUCT,
+            option("--to", metavar="VERSION", type=int, required=True, help="the version to come back to; 0 for none"),
+            option("--confirm", metavar="PHRASE", help="the product's phrase, in place of typing it"),
+            option("--override-production", action="store_true", help="allow it on a stack marked as production"),
+            STACK,
+            ENGINE,
+            *CONNECTION,
+            JSON,
+        ),
+    ),
+    Command(
+        name="baseline",
+        summary="record that an existing database has a version's shape, after comparing it deeply",
+        example="chatdb baseline --product insights --to 0001",
+        run="cli.migrations:baseline",
+        options=(ONE_PRODUCT, TO, STACK, ENGINE, *CONNECTION, JSON),
+    ),
+    Command(
+        name="stack export",
+        summary="print the stack's state as Pulumi's deployment JSON, for `pulumi stack import`",
+        example="chatdb stack export --stack dev > dev.json",
+        run="cli.state:export",
+        options=(STACK, SHOW_SECRETS),
+        group_summary="the state of a stack on the embedded engine",
+    ),
+    Command(
+        name="stack import",
+        summary="take over a state that `pulumi stack export` printed",
+        example="chatdb stack import --stack dev --file dev.json",
+        run="cli.state:import_",
+        options=(STACK, option("--file", metavar="FILE", default="-", help="the file (default: standard input)")),
+    ),
+    Command(
+        name="stack output",
+        summary="print the stack's outputs",
+        example="chatdb stack output --stack dev --json",
+        run="cli.state:output",
+        options=(STACK, ENGINE, SHOW_SECRETS, JSON),
+    ),
+    Command(
+        name="config set",
+        summary="write one setting into the stack's file, encrypted where --secret is given",
+        example="chatdb config set --stack prod --secret chatdb:password < password.txt",
+        run="cli.state:config_set",
+        options=(
+            option("key", metavar="KEY", help="the setting, as chatdb:host"),
+            option("value", metavar="VALUE", nargs="?", help="its value (default: read from standard input)"),
+            option("--secret", action="store_true", help="encrypt it"),
+            STACK,
+        ),
+        group_summary="the settings of a stack",
+    ),
+    Command(
+        name="completion",
+        summary="print the completion script for a shell",
+        example="chatdb completion bash > ~/.local/share/bash-completion/completions/chatdb",
+        run="cli.completion:completion",
+        options=(option("shell", choices=("bash", "zsh", "tcsh"), help="the shell"),),
+    ),
+)

@@ -1,0 +1,60 @@
+"""What the commands share: the project folder, the chosen stack, its embedded server."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.products import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from embedded.server import EmbeddedServer
+
+DEFAULT_STACK = "dev"
+
+
+def project() -> Path:
+    """Return the folder of Pulumi.yaml; CHATDB_PROJECT names another one."""
+    return Path(os.environ.get("CHATDB_PROJECT", PROJECT_ROOT))
+
+
+def stack_name(options: argparse.Namespace) -> str:
+    """Return the stack that was chosen."""
+    return options.stack or DEFAULT_STACK
+
+
+def stack_folder(stack: str) -> Path:
+    """Return where a stack's state and embedded server lie."""
+    return project() / ".chatdb" / stack
+
+
+def setting(stack: str, key: str) -> Any:
+    """Return one of a stack's settings as its file has it; None where it has none.
+
+    Args:
+        stack: Name of the stack.
+        key: The key without its namespace, as "serverFile".
+
+    Raises:
+        UnknownNameError: there is no such stack.
+    """
+    from ruamel.yaml import YAML
+
+    from embedded.engine.config import stack_file
+
+    file = YAML(typ="safe").load(stack_file(project(), stack).read_text(encoding="utf-8")) or {}
+    return (file.get("config") or {}).get(f"chatdb:{key}")
+
+
+def server_of(stack: str) -> EmbeddedServer | None:
+    """Return the stack's embedded server, running or not; None where its settings name another server.
+
+    Raises:
+        UnknownNameError: there is no such stack.
+    """
+    from embedded.server import EmbeddedServer
+
+    file = setting(stack, "serverFile")
+    return EmbeddedServer((project() / file).parent) if file else None

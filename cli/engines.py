@@ -1,0 +1,79 @@
+"""Choose the engine of a stack, and read its outputs from whichever has it.
+
+The Pulumi CLI is the reference and is used wherever `pulumi` is on PATH, unless the stack's state is here already: then
+the embedded engine goes on, since two engines on one stack would each make everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+from typing import Any, Literal
+
+from cli.context import project, stack_folder
+from infra.errors import ChatdbError
+
+Engine = Literal["embedded", "pulumi"]
+
+
+def choose(stack: str, requested: str) -> Engine:
+    """Return the engine for a stack.
+
+    Raises:
+        ChatdbError: the Pulumi CLI is asked for and is not on PATH.
+    """
+    if requested == "embedded":
+        return "embedded"
+    installed = shutil.which("pulumi") is not None
+    if requested == "pulumi":
+        if not installed:
+            raise ChatdbError(
+                "the Pulumi CLI is not on PATH",
+                detail="--engine pulumi (or CHATDB_ENGINE) asks for it.",
+                hint="Install it (pulumi.com/docs/install), or use --engine embedded.",
+                state="Nothing was changed.",
+            )
+        return "pulumi"
+    has_state = (stack_folder(stack) / "stack.json").exists()
+    return "pulumi" if installed and not has_state else "embedded"
+
+
+def describe(engine: Engine, stack: str) -> str:
+    """Say in one line which engine runs."""
+    if engine == "pulumi":
+        return f"stack {stack} on the Pulumi CLI"
+    reason = "its state is in .chatdb" if shutil.which("pulumi") else "no Pulumi CLI on PATH"
+    return f"stack {stack} on the embedded engine ({reason})"
+
+
+def run_pulumi(arguments: list[str], *, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run the Pulumi CLI in the project's folder and return what became of it."""
+    command = ["pulumi", *arguments, "--non-interactive"] if capture else ["pulumi", *arguments]
+    environment = {"PULUMI_SKIP_UPDATE_CHECK": "true", **os.environ}
+    return subprocess.run(command, cwd=project(), env=environment, capture_output=capture, text=True, check=False)
+
+
+def stack_outputs(stack: str, options: argparse.Namespace, *, show_secrets: bool) -> dict[str, Any]:
+    """Return the outputs of a stack.
+
+    Raises:
+        ChatdbError: the stack is not up.
+    """
+    if choose(stack, getattr(options, "engine", None) or "auto") == "embedded":
+        from embedded.engine import state
+
+        return state.outputs(project(), stack, show_secrets=show_secrets)
+    secrets = ["--show-secrets"] if show_secrets else []
+    done = run_pulumi(["stack", "output", "--json", "--stack", stack, *secrets], capture=True)
+    if done.returncode != 0:
+        raise ChatdbError(
+            f"the Pulumi CLI gives no outputs of stack {stack}",
+            detail=" ".join(done.stderr.split()),
+            hint=f"Bring it up first: chatdb up --stack {stack}",
+            state="Nothing was changed.",
+        )
+    outputs: dict[str, Any] = json.loads(done.stdout)
+    return outputs

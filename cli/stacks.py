@@ -1,0 +1,146 @@
+"""`chatdb up`, `preview`, `refresh` and `destroy`: a whole stack, on whichever engine has it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from typing import Literal
+
+from cli import engines, summary
+from cli.console import err, out
+from cli.context import project, server_of, stack_folder, stack_name
+from infra.errors import ChatdbError
+
+Operation = Literal["up", "preview", "refresh", "destroy"]
+
+
+def up(options: argparse.Namespace) -> int:
+    """Bring the stack up and print what there is now."""
+    stack = stack_name(options)
+    engine = _begin(options, stack)
+    if engine == "pulumi":
+        code = _pulumi("up", options, stack)
+    else:
+        code = _embedded("up", options, stack)
+    return code or summary.show(stack, options)
+
+
+def preview(options: argparse.Namespace) -> int:
+    """Show what `up` would do."""
+    stack = stack_name(options)
+    if _begin(options, stack) == "pulumi":
+        return _pulumi("preview", options, stack)
+    return _embedded("preview", options, stack)
+
+
+def refresh(options: argparse.Namespace) -> int:
+    """Read what is really there."""
+    stack = stack_name(options)
+    if _begin(options, stack) == "pulumi":
+        return _pulumi("refresh", options, stack)
+    return _embedded("refresh", options, stack)
+
+
+def destroy(options: argparse.Namespace) -> int:
+    """Remove the stack's resources, then its embedded server and its own folder."""
+    stack = stack_name(options)
+    server = server_of(stack)
+    if not (stack_folder(stack) / "stack.json").exists() and engines.choose(stack, options.engine) == "embedded":
+        if server is None or not stack_folder(stack).exists():
+            out.print(f"stack {stack} is not up: nothing to destroy")
+            return 0
+    elif code := _destroy_resources(options, stack):
+        return code
+    if server is not None:
+        server.destroy()
+        err.print("removed the embedded server and its data")
+    shutil.rmtree(stack_folder(stack), ignore_errors=True)
+    out.print(f"stack {stack} is gone")
+    return 0
+
+
+def _destroy_resources(options: argparse.Namespace, stack: str) -> int:
+    if _begin(options, stack) == "pulumi":
+        return _pulumi("destroy", options, stack)
+    return _embedded("destroy", options, stack)
+
+
+def _begin(options: argparse.Namespace, stack: str) -> engines.Engine:
+    """Say which engine runs, and start the stack's embedded server where it has one."""
+    engine = engines.choose(stack, options.engine)
+    err.print(engines.describe(engine, stack))
+    server = server_of(stack)
+    if server is not None and not server.running():
+        server.start(lambda line: err.print(f"  {line}"))
+    return engine
+
+
+def _pulumi(operation: Operation, options: argparse.Namespace, stack: str) -> int:
+    """Run the operation on the Pulumi CLI, which talks to the user itself."""
+    if operation in ("up", "preview"):
+        made = engines.run_pulumi(["stack", "select", stack, "--create"], capture=True)
+        if made.returncode:
+            raise ChatdbError(
+                f"the Pulumi CLI cannot select stack {stack}",
+                detail=" ".join(made.stderr.split()),
+                hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL) and set PULUMI_CONFIG_PASSPHRASE, then run it again.",
+                state="Nothing was changed.",
+            )
+    arguments = [operation, "--stack", stack, *(["--diff"] if operation == "preview" and not options.json else [])]
+    if getattr(options, "yes", False):
+        arguments += ["--yes", "--skip-preview"]
+    if options.json and operation == "preview":
+        arguments.append("--json")
+    return engines.run_pulumi(arguments).returncode
+
+
+def _embedded(operation: Operation, options: argparse.Namespace, stack: str) -> int:
+    """Run the operation on the embedded engine: preview first, unless `--yes`, then ask."""
+    if operation == "preview":
+        return _run("preview", options, stack)
+    if not options.yes:
+        if operation == "up" and not _run("preview", options, stack, asked=True):
+            return 0
+        _ask(operation, stack)
+    return _run(operation, options, stack)
+
+
+def _run(operation: Operation, options: argparse.Namespace, stack: str, *, asked: bool = False) -> int:
+    """Run once; return the exit status, or, where `asked`, whether there is anything to do."""
+    from cli.display import Display, counts_text
+    from embedded.engine import deployment
+
+    with Display(preview=operation == "preview") as display:
+        result = deployment.run(operation, project=project(), stack=stack, report=display)
+    if options.json:
+        print(json.dumps({"stack": stack, "operation": operation, "changes": dict(result.changes)}))
+    else:
+        done = counts_text(result.changes)
+        verb = {"preview": "would be: ", "up": "", "refresh": "", "destroy": ""}[operation]
+        same = result.changes.get("same", 0)
+        out.print(
+            f"{verb}{done}; {same} unchanged" if done else f"nothing to do: {same} resources are as they should be"
+        )
+    return int(result.changed) if asked else 0
+
+
+def _ask(operation: Operation, stack: str) -> None:
+    """Ask whether to act; anything but yes changes nothing.
+
+    Raises:
+        ChatdbError: the answer is not yes, or there is no terminal to ask.
+    """
+    try:
+        print(f"{operation} stack {stack}? Type yes to go on: ", end="", file=sys.stderr, flush=True)
+        answer = input()
+    except EOFError:
+        answer = ""
+    if answer.strip() != "yes":
+        raise ChatdbError(
+            f"{operation} was not confirmed",
+            detail=f"the answer was {answer!r}" if answer else "there was no answer",
+            hint="Answer yes, or run it with --yes.",
+            state="Nothing was changed.",
+        )

@@ -1,0 +1,213 @@
+"""Roles and grants of one product, as resources. Reads `infra.naming` and `infra.privileges`, decides nothing itself.
+
+Called by `infra.database`. Grants that touch one object are chained by `depends_on`: in parallel they fail with
+"tuple concurrently updated".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_postgresql as postgresql
+
+from infra.credentials import Credential
+from infra.naming import LEDGER_SCHEMA, RoleNames
+from infra.privileges import table_grants
+from infra.products import Product
+from infra.server import Server
+from infra.settings import StackSettings
+
+PUBLIC = "public"  # the plugin's name for PostgreSQL's PUBLIC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """The roles of a product and what they log in with.
+
+    Attributes:
+        names: Their names.
+        owner: The owner; the database waits for it.
+        credentials: The credential of each login, by what the role is for.
+        all: Every role and membership; the database is dropped before any of them.
+    """
+
+    names: RoleNames
+    owner: postgresql.Role
+    credentials: dict[str, Credential]
+    all: tuple[pulumi.Resource, ...]
+
+
+def declare_roles(
+    product: Product, names: RoleNames, *, server: Server, settings: StackSettings, opts: pulumi.ResourceOptions
+) -> Roles:
+    """Declare a product's roles and memberships.
+
+    Args:
+        product: The product.
+        names: Its role names.
+        server: Where they are made.
+        settings: Limits and timeouts of the service.
+        opts: Parent, provider and protection that all of them share.
+    """
+    owner = postgresql.Role(f"{product.name}-owner", name=names.owner, login=False, opts=opts)
+    credentials: dict[str, Credential] = {}
+    logins: dict[str, postgresql.Role] = {}
+    for kind, name in names.logins.items():
+        credentials[kind] = Credential(
+            f"{product.name}-{kind}-credential",
+            role=name,
+            opts=pulumi.ResourceOptions(parent=opts.parent, retain_on_delete=opts.retain_on_delete, protect=opts.protect),
+        )
+        serves = kind == "app"
+        logins[kind] = postgresql.Role(
+            f"{product.name}-{kind}",
+            name=name,
+            login=True,
+            password=credentials[kind].verifier,
+            connection_limit=settings.app_connection_limit if serves else None,
+            # A function or operator of another schema never stands in for ours.
+            search_paths=[product.schema] if serves or kind == "readonly" else None,
+            statement_timeout=settings.app_statement_timeout if serves else None,
+            idle_in_transaction_session_timeout=settings.app_idle_in_transaction_timeout if serves else None,
+            # A refresh fills `roles` with what GrantRole granted, and the next update would revoke it again.
+            opts=_with(opts, ignore_changes=["roles"]),
+        )
+    memberships = [
+        postgresql.GrantRole(
+            f"{product.name}-migrator-acts-as-owner",
+            role=names.migrator,
+            grant_role=names.owner,
+            opts=_with(opts, depends_on=[owner, logins["migrator"]], deleted_with=logins["migrator"]),
+        )
+    ]
+    if not server.superuser:
+        # From PostgreSQL 16 on, who makes a role may administer it but not act as it: the owner of a new database must.
+        memberships.append(
+            postgresql.GrantRole(
+                f"{product.name}-administrator-acts-as-owner",
+                role=server.username,
+                grant_role=names.owner,
+                opts=_with(opts, depends_on=[owner, memberships[0]], deleted_with=owner),
+            )
+        )
+    return Roles(names=names, owner=owner, credentials=credentials, all=(owner, *logins.values(), *memberships))
+
+
+def declare_database_grants(
+    product: Product, names: RoleNames, *, database: postgresql.Database, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Declare what must stand before the first migration: CONNECT, USAGE and the default privileges.
+
+    Returns:
+        The grants in their order; the last one is what comes next waits for.
+    """
+    chain: list[pulumi.Resource] = []
+
+    def following() -> pulumi.ResourceOptions:
+        return _with(opts, depends_on=chain[-1:])
+
+    for role, privileges in ((PUBLIC, []), (names.app, ["CONNECT"]), (names.readonly, ["CONNECT"])):
+        chain.append(
+            postgresql.Grant(
+                f"{product.name}-connect-{role}",
+                database=database.name,
+                role=role,
+                object_type="database",
+                privileges=privileges,
+                opts=following(),
+            )
+        )
+    chain.append(
+        postgresql.Grant(
+            f"{product.name}-schema-public-{PUBLIC}",
+            database=database.name,
+            role=PUBLIC,
+            schema="public",
+            object_type="schema",
+            privileges=["USAGE"],
+            opts=following(),
+        )
+    )
+    for role in (names.app, names.readonly):
+        chain.append(
+            postgresql.Grant(
+                f"{product.name}-schema-{product.schema}-{role}",
+                database=database.name,
+                role=role,
+                schema=product.schema,
+                object_type="schema",
+                privileges=["USAGE"],
+                opts=following(),
+            )
+        )
+    # PostgreSQL lets PUBLIC execute every new function: not those of the owner.
+    chain.append(
+        postgresql.DefaultPrivileges(
+            f"{product.name}-functions-{PUBLIC}",
+            database=database.name,
+            owner=names.owner,
+            role=PUBLIC,
+            object_type="function",
+            privileges=[],
+            opts=following(),
+        )
+    )
+    chain.append(
+        postgresql.DefaultPrivileges(
+            f"{product.name}-tables-{names.readonly}",
+            database=database.name,
+            owner=names.owner,
+            role=names.readonly,
+            schema=product.schema,
+            object_type="table",
+            privileges=["SELECT"],
+            opts=following(),
+        )
+    )
+    return chain
+
+
+def declare_table_grants(
+    product: Product, names: RoleNames, *, database: postgresql.Database, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Declare the privileges on the tables that the migrations made; `opts` waits for those."""
+    chain: list[pulumi.Resource] = []
+    for grant in table_grants(product.name, product.tables):
+        role = names.logins[grant.role]
+        chain.append(
+            postgresql.Grant(
+                f"{product.name}-{'-'.join(grant.tables)}-{role}",
+                database=database.name,
+                role=role,
+                schema=product.schema,
+                object_type="table",
+                objects=list(grant.tables),
+                privileges=list(grant.privileges),
+                opts=_with(opts, depends_on=chain[-1:]),
+            )
+        )
+    return chain
+
+
+def declare_schemas(
+    product: Product, names: RoleNames, *, database: postgresql.Database, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Declare the schema of the ledger and, where it is not `public`, the product's own."""
+    wanted = [LEDGER_SCHEMA] if product.schema == "public" else [LEDGER_SCHEMA, product.schema]
+    return [
+        postgresql.Schema(
+            f"{product.name}-schema-{schema}",
+            database=database.name,
+            name=schema,
+            owner=names.owner,
+            if_not_exists=True,
+            opts=opts,
+        )
+        for schema in wanted
+    ]
+
+
+def _with(opts: pulumi.ResourceOptions, **changes: object) -> pulumi.ResourceOptions:
+    """Return the options with some added; what both depend on is joined."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(**changes))  # type: ignore[arg-type]

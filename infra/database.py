@@ -1,0 +1,110 @@
+"""One product's database as a component: roles, database, schemas, grants, migrations, in one graph.
+
+Called by `__main__`, once per product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_postgresql as postgresql
+
+from infra import access
+from infra.migrations import directory
+from infra.migrations.resource import Migrations
+from infra.naming import role_names
+from infra.products import Product
+from infra.server import Server
+from infra.settings import StackSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What a product's database is made from."""
+
+    product: Product
+    server: Server
+    settings: StackSettings
+
+
+class ChatDatabase(pulumi.ComponentResource):
+    """The database of one chat product with everything in it.
+
+    Attributes:
+        summary: Version, digest, database and role names; no secret.
+        connections: For each login its user and password; a secret.
+    """
+
+    summary: pulumi.Output[dict[str, Any]]
+    connections: pulumi.Output[dict[str, Any]]
+
+    def __init__(self, name: str, arguments: Arguments, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("chatdb:index:ChatDatabase", name, None, opts)
+        product, server, settings = arguments.product, arguments.server, arguments.settings
+        names = role_names(product)
+        kept = settings.on_destroy == "keep"
+        shared = pulumi.ResourceOptions(
+            parent=self, provider=server.provider, protect=kept or None, retain_on_delete=kept or None
+        )
+
+        roles = access.declare_roles(product, names, server=server, settings=settings, opts=shared)
+        database = postgresql.Database(
+            f"{product.name}-database",
+            name=product.database,
+            owner=names.owner,
+            template="template0",
+            encoding="UTF8",
+            opts=pulumi.ResourceOptions.merge(
+                shared, pulumi.ResourceOptions(depends_on=list(roles.all), delete_before_replace=True)
+            ),
+        )
+        inside = pulumi.ResourceOptions.merge(shared, pulumi.ResourceOptions(deleted_with=database, depends_on=[database]))
+        schemas = access.declare_schemas(product, names, database=database, opts=inside)
+        grants = access.declare_database_grants(product, names, database=database, opts=_after(inside, schemas))
+        migrations = Migrations(
+            f"{product.name}-migrations",
+            product=product.name,
+            migrations=directory.read(product.migrations_folder),
+            host=server.host,
+            port=server.port,
+            database=database.name,
+            user=names.migrator,
+            password=roles.credentials["migrator"].password,
+            owner=names.owner,
+            ssl_mode=server.ssl_mode,
+            ssl_root_cert=server.ssl_root_cert,
+            stand_ins=settings.stand_ins,
+            adopt=settings.adopt,
+            stack=pulumi.get_stack(),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                deleted_with=database,
+                depends_on=grants,
+                protect=shared.protect,
+                retain_on_delete=shared.retain_on_delete,
+            ),
+        )
+        access.declare_table_grants(product, names, database=database, opts=_after(inside, [migrations]))
+
+        self.summary = pulumi.Output.from_input(
+            {
+                "version": migrations.version,
+                "digest": migrations.digest,
+                "database": database.name,
+                "roles": {"owner": names.owner, **names.logins},
+            }
+        )
+        self.connections = pulumi.Output.from_input(
+            {
+                kind: {"user": names.logins[kind], "password": credential.password}
+                for kind, credential in roles.credentials.items()
+            }
+        )
+        self.register_outputs({"summary": self.summary})
+
+
+def _after(opts: pulumi.ResourceOptions, resources: list[pulumi.Resource]) -> pulumi.ResourceOptions:
+    """Return the options with something more to wait for."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=resources))
