@@ -7,8 +7,8 @@ import pulumi
 from pulumi.runtime.config import CONFIG, is_config_secret
 
 from infra import products, settings
-from infra.database import Arguments, ChatDatabase
 from infra.cancellation import leave_quietly_when_cancelled
+from infra.database import Arguments, ChatDatabase
 from infra.errors import ChatdbError, unforeseen
 from infra.server import declare_server
 

@@ -1,4 +1,4 @@
-"""What the commands print with: rich, loaded only where something is drawn. Results go to stdout, the rest to stderr."""
+"""What the commands print with: rich, loaded only where something is drawn. Results: stdout; the rest: stderr."""
 
 from __future__ import annotations
 

@@ -40,12 +40,9 @@ def setting(stack: str, key: str) -> Any:
     Raises:
         UnknownNameError: there is no such stack.
     """
-    from ruamel.yaml import YAML
+    from embedded.engine.config import stack_values
 
-    from embedded.engine.config import stack_file
-
-    file = YAML(typ="safe").load(stack_file(project(), stack).read_text(encoding="utf-8")) or {}
-    return (file.get("config") or {}).get(f"chatdb:{key}")
+    return stack_values(project(), stack).get(f"chatdb:{key}")
 
 
 def server_of(stack: str) -> EmbeddedServer | None:

@@ -103,7 +103,7 @@ def print_pending(event: StepEvent) -> None:
 
 def pending_files(event: StepEvent) -> tuple[list[str], dict[str, list[str]]]:
     """Return the names of a resource's pending migrations and the lines of each file it has."""
-    return list(event.context.get(PENDING_KEY) or ()), dict(event.context.get(SQL_KEY) or {})
+    return list(event.inputs.get(PENDING_KEY) or ()), dict(event.inputs.get(SQL_KEY) or {})
 
 
 def change_text(old: Any, new: Any) -> str:

@@ -63,8 +63,16 @@ def stack_outputs(stack: str, options: argparse.Namespace, *, show_secrets: bool
         ChatdbError: the stack is not up.
     """
     if choose(stack, getattr(options, "engine", None) or "auto") == "embedded":
-        from embedded.engine import state
+        from embedded.engine import config, state
 
+        config.stack_file(project(), stack)
+        if not (stack_folder(stack) / "stack.json").exists():
+            raise ChatdbError(
+                f"stack {stack} is not up",
+                detail=f"there is no state of it in .chatdb/{stack}",
+                hint=f"Bring it up first: chatdb up --stack {stack}",
+                state="Nothing was changed.",
+            )
         return state.outputs(project(), stack, show_secrets=show_secrets)
     secrets = ["--show-secrets"] if show_secrets else []
     done = run_pulumi(["stack", "output", "--json", "--stack", stack, *secrets], capture=True)

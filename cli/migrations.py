@@ -1,6 +1,6 @@
-"""`chatdb apply`, `status`, `history`, `rollback` and `baseline`: the migrations of one product's database.
+"""`chatdb apply`, `status`, `history`, `rollback`, `baseline`: the migrations of one product's database.
 
-With nothing to apply this module is most of what is loaded, so it imports psycopg's users and the standard library only.
+With nothing to apply this module is most of what is loaded: it imports psycopg's users and the standard library.
 """
 
 from __future__ import annotations

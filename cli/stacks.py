@@ -20,10 +20,7 @@ def up(options: argparse.Namespace) -> int:
     """Bring the stack up and print what there is now."""
     stack = stack_name(options)
     engine = _begin(options, stack)
-    if engine == "pulumi":
-        code = _pulumi("up", options, stack)
-    else:
-        code = _embedded("up", options, stack)
+    code = _pulumi("up", options, stack) if engine == "pulumi" else _embedded("up", options, stack)
     return code or summary.show(stack, options)
 
 
@@ -85,7 +82,7 @@ def _pulumi(operation: Operation, options: argparse.Namespace, stack: str) -> in
             raise ChatdbError(
                 f"the Pulumi CLI cannot select stack {stack}",
                 detail=" ".join(made.stderr.split()),
-                hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL) and set PULUMI_CONFIG_PASSPHRASE, then run it again.",
+                hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL), set PULUMI_CONFIG_PASSPHRASE, and run it again.",
                 state="Nothing was changed.",
             )
     arguments = [operation, "--stack", stack, *(["--diff"] if operation == "preview" and not options.json else [])]

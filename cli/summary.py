@@ -32,7 +32,9 @@ def _draw(stack: str, reports: list[verification.Report]) -> int:
     for report in reports:
         verdict = f"[green]verified, {len(report.checks)} facts[/green]"
         if not report.ok:
-            verdict = f"[red]{len(report.differences)} differences[/red]: chatdb verify --product {report.product}{option}"
+            verdict = (
+                f"[red]{len(report.differences)} differences[/red]: chatdb verify --product {report.product}{option}"
+            )
         out.print(f"\n[bold]{report.product}[/bold]  version {report.version:04d}  {verdict}")
         out.print(f"  tables   {', '.join(report.summary.tables)}")
         out.print(f"  connect  chatdb psql --product {report.product}{option}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from cli.context import DEFAULT_STACK, stack_folder
 from cli.engines import stack_outputs
+from infra import products
 from infra.connection import Target
 from infra.errors import ChatdbError, ConnectionFailedError, unknown_name
 
@@ -30,6 +31,7 @@ def from_stack(stack: str, product: str, role: str, options: argparse.Namespace)
     Raises:
         UnknownNameError: the stack has no such product, or the product no such login.
     """
+    products.load(product)
     return from_outputs(stack_outputs(stack, options, show_secrets=True), stack, product, role)
 
 
@@ -78,7 +80,7 @@ def from_url(url: str, *, owner: str = "") -> Target:
     except ProgrammingError:
         raise ConnectionFailedError(
             "the connection string cannot be read",
-            detail="It is neither a postgresql:// URL nor libpq's key=value form (it is not shown: it may hold a password).",
+            detail="It is neither a postgresql:// URL nor libpq's key=value form; it may hold a password: not shown.",
             hint="Give it as postgresql://user:password@host:5432/database?sslmode=require",
             state="Nothing was changed.",
         ) from None
@@ -119,7 +121,7 @@ def resolve(options: argparse.Namespace, product: str, *, role: str = "migrator"
     if not options.stack and not (stack_folder(stack) / "stack.json").exists():
         raise ConnectionFailedError(
             "no connection string is given",
-            detail="Neither --stack nor --url stands on the command line; DATABASE_URL, POSTGRES_URL and PGHOST are not set.",
+            detail="Neither --stack nor --url is given; DATABASE_URL, POSTGRES_URL and PGHOST are not set.",
             hint='Set it: export DATABASE_URL="postgresql://user:password@host/database?sslmode=require"; '
             "or name a stack: --stack dev",
             state="Nothing was changed.",
@@ -133,8 +135,6 @@ def require(options: argparse.Namespace) -> list[str]:
     Raises:
         ChatdbError: a database is named directly, and no product.
     """
-    from infra import products
-
     if options.product:
         return [products.load(options.product).name]
     if direct(options) is not None:

@@ -1,4 +1,4 @@
-"""`chatdb verify`: the deep check of each database, as a table. Exit status 2 is not used here: a difference is an error."""
+"""`chatdb verify`: the deep check of each database, as a table. A difference is an error: exit status 1."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def choose(folder: Path) -> Account:
         ChatdbError: this process is root and no unprivileged account is known to the machine.
     """
     if os.geteuid() != 0:
-        return Account(name=str(os.geteuid()), uid=os.geteuid(), gid=os.getegid(), switched=False)
+        return named("")
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     owner = existing.stat().st_uid
     for entry in _entries(owner):
@@ -62,6 +62,26 @@ def choose(folder: Path) -> Account:
         "PostgreSQL cannot be run as root, and there is no other account to run it as",
         detail="looked for the owner of the project folder, postgres and nobody in the account database",
         hint="Run the command as an ordinary user, or add one: `useradd --system postgres`.",
+        state="Nothing was changed.",
+    )
+
+
+def named(name: str) -> Account:
+    """Return an account by its name; the invoking one where it is empty.
+
+    Raises:
+        ChatdbError: there is none of that name any more, or this process may not switch to it.
+    """
+    if not name:
+        return Account(name=str(os.geteuid()), uid=os.geteuid(), gid=os.getegid(), switched=False)
+    with contextlib.suppress(KeyError):
+        entry = pwd.getpwnam(name)
+        if os.geteuid() == 0 or os.geteuid() == entry.pw_uid:
+            return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid, switched=os.geteuid() == 0)
+    raise ChatdbError(
+        f"the server cannot be run as the account {name}",
+        detail=f"it was made by root to run as {name}",
+        hint="Run the command as root.",
         state="Nothing was changed.",
     )
 

@@ -61,6 +61,7 @@ class ServerFile:
         superuser: Whether the administrator is a superuser.
         home: Folder outside the project that holds data and programs; empty where the project's own folder does.
         bin_folder: Folder of PostgreSQL's programs in use.
+        account: System account that PostgreSQL runs as; empty for the invoking one.
         initialised: Whether initdb came to its end.
     """
 
@@ -71,6 +72,7 @@ class ServerFile:
     superuser: bool = True
     home: str = ""
     bin_folder: str = ""
+    account: str = ""
     initialised: bool = False
 
     def target(self, database: str = "postgres") -> Target:
@@ -143,15 +145,17 @@ class EmbeddedServer:
             ChatdbError: a program of PostgreSQL's failed; the end of its log is the detail.
         """
         tell = report or (lambda _: None)
+        runner = account.choose(self.folder)  # by who owns the project, so before anything is made in it
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            server = self._prepare() if not self._file.exists() else self.read()
+            server = self.read() if self._file.exists() else self._prepare(runner)
             if not server.initialised:
                 tell("making a PostgreSQL data directory")
                 server = self._initialise(server)
             if self._pid() is None:
                 tell("starting PostgreSQL")
-                server = self._launch(server)
+                return self._launch(server)
+            self._await_ready()
             return server
 
     def stop(self) -> None:
@@ -175,8 +179,9 @@ class EmbeddedServer:
         with self._locked():
             if self._file.exists():
                 self._shut_down()
-                if home := self.read().home:
-                    account.remove_home(account.choose(self.folder), Path(home))
+                server = self.read()
+                if server.home:
+                    account.remove_home(account.named(server.account), Path(server.home))
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(self.folder / "data")
             for file in (self.log_file, self._file, self.folder / "server.lock"):
@@ -184,8 +189,8 @@ class EmbeddedServer:
         with contextlib.suppress(OSError):  # the folder stays where it holds something else
             self.folder.rmdir()
 
-    def _prepare(self) -> ServerFile:
-        """Choose account, place, port and password, and write them down before anything is made."""
+    def _prepare(self, runner: account.Account) -> ServerFile:
+        """Choose place, port and password, and write them down before anything is made."""
         if (self.folder / "data").exists():
             raise ChatdbError(
                 "a data directory stands here, but its server.json is gone",
@@ -194,7 +199,13 @@ class EmbeddedServer:
                 state="Nothing was changed.",
             )
         programs = self._bin_folder or packaged_bin_folder()
-        runner = account.choose(self.folder)
+        if not (programs / "initdb").exists():
+            raise ChatdbError(
+                "there are no PostgreSQL programs to run",
+                detail=f"{programs} holds no initdb",
+                hint="Name the folder that holds initdb, postgres and pg_ctl.",
+                state="Nothing was changed.",
+            )
         # Both are looked at because an installation under umask 077 can be entered but not read.
         usable = account.may_read(runner, programs / "initdb") and account.may_read(runner, programs / "postgres")
         home = ""
@@ -209,13 +220,14 @@ class EmbeddedServer:
                 password=secrets.token_urlsafe(24),
                 home=home,
                 bin_folder=str(programs.absolute()),
+                account=runner.name if runner.switched else "",
             )
         )
 
     def _initialise(self, server: ServerFile) -> ServerFile:
         """Run initdb; what a killed one left is removed first."""
         data = self.data_directory
-        runner = account.choose(self.folder)
+        runner = account.named(server.account)
         if data.exists():
             shutil.rmtree(data)
         data.mkdir(mode=0o700)
@@ -267,6 +279,19 @@ class EmbeddedServer:
                 continue
             return server
 
+    def _await_ready(self) -> None:
+        """Wait until a running postmaster takes sessions: the run that started it may have been cut off before."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while "ready" not in self._pid_file() and self._pid() is not None:
+            if time.monotonic() > deadline:
+                raise ChatdbError(
+                    "the embedded PostgreSQL runs but takes no sessions",
+                    detail=f"it is not ready after {START_LIMIT_S} s; {self._tail()}",
+                    hint="Wait until its recovery is through, then run the same command again.",
+                    state="Its data is as it was.",
+                )
+            time.sleep(0.05)
+
     def _shut_down(self) -> None:
         """End the postmaster by its process id with a fast shutdown and wait until it is gone."""
         pid = self._pid()
@@ -287,11 +312,14 @@ class EmbeddedServer:
 
     def _pid(self) -> int | None:
         """Return the postmaster's process id where it runs; postmaster.pid alone may be stale, its id given anew."""
-        try:
-            pid = int((self.data_directory / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
-        except (OSError, ValueError):
-            return None
-        return pid if str(self.data_directory) in _command_line(pid) else None
+        first = self._pid_file().split("\n", 1)[0]
+        return int(first) if first.isdigit() and str(self.data_directory) in _command_line(int(first)) else None
+
+    def _pid_file(self) -> str:
+        """Return postmaster.pid: process id, data directory, start, port, and in the last line how far it is."""
+        with contextlib.suppress(OSError):
+            return (self.data_directory / "postmaster.pid").read_text(encoding="utf-8")
+        return ""
 
     def _forget_stale_pid(self) -> None:
         """Where a stale postmaster.pid names a process that is another's now, or an unreaped one, name none.
@@ -303,7 +331,7 @@ class EmbeddedServer:
         """
         file = self.data_directory / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError):
-            lines = file.read_text(encoding="utf-8").split("\n")
+            lines = self._pid_file().split("\n")
             os.kill(int(lines[0]), 0)
             file.write_text("\n".join([str(NO_PROCESS), *lines[1:]]), encoding="utf-8")
 
@@ -321,7 +349,7 @@ class EmbeddedServer:
                     env={**keep, "LC_ALL": "C"},
                     start_new_session=True,
                     check=False,
-                    **account.choose(self.folder).process_options(),
+                    **account.named(server.account).process_options(),
                 )
             except OSError as error:
                 raise ChatdbError(
@@ -374,11 +402,10 @@ class EmbeddedServer:
                 ) from None
             with lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                with contextlib.suppress(FileNotFoundError):
-                    # `destroy` may have removed the file while this run waited for it.
-                    if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
-                        yield
-                        return
+                # `destroy` may have removed the file while this run waited for it.
+                if os.fstat(lock.fileno()).st_nlink > 0:
+                    yield
+                    return
 
 
 def packaged_bin_folder() -> Path:

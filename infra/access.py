@@ -13,12 +13,10 @@ import pulumi_postgresql as postgresql
 
 from infra.credentials import Credential
 from infra.naming import LEDGER_SCHEMA, RoleNames
-from infra.privileges import table_grants
+from infra.privileges import default_grants, object_grants, table_grants
 from infra.products import Product
 from infra.server import Server
 from infra.settings import StackSettings
-
-PUBLIC = "public"  # the plugin's name for PostgreSQL's PUBLIC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +55,9 @@ def declare_roles(
         credentials[kind] = Credential(
             f"{product.name}-{kind}-credential",
             role=name,
-            opts=pulumi.ResourceOptions(parent=opts.parent, retain_on_delete=opts.retain_on_delete, protect=opts.protect),
+            opts=pulumi.ResourceOptions(
+                parent=opts.parent, retain_on_delete=opts.retain_on_delete, protect=opts.protect
+            ),
         )
         serves = kind == "app"
         logins[kind] = postgresql.Role(
@@ -103,68 +103,31 @@ def declare_database_grants(
         The grants in their order; the last one is what comes next waits for.
     """
     chain: list[pulumi.Resource] = []
-
-    def following() -> pulumi.ResourceOptions:
-        return _with(opts, depends_on=chain[-1:])
-
-    for role, privileges in ((PUBLIC, []), (names.app, ["CONNECT"]), (names.readonly, ["CONNECT"])):
+    for grant in object_grants(names, product.schema):
         chain.append(
             postgresql.Grant(
-                f"{product.name}-connect-{role}",
+                f"{product.name}-{'-'.join(filter(None, (grant.kind, grant.schema, grant.role)))}",
                 database=database.name,
-                role=role,
-                object_type="database",
-                privileges=privileges,
-                opts=following(),
+                role=grant.role,
+                schema=grant.schema or None,
+                object_type=grant.kind,
+                privileges=list(grant.privileges),
+                opts=_with(opts, depends_on=chain[-1:]),
             )
         )
-    chain.append(
-        postgresql.Grant(
-            f"{product.name}-schema-public-{PUBLIC}",
-            database=database.name,
-            role=PUBLIC,
-            schema="public",
-            object_type="schema",
-            privileges=["USAGE"],
-            opts=following(),
-        )
-    )
-    for role in (names.app, names.readonly):
+    for default in default_grants(names, product.schema):
         chain.append(
-            postgresql.Grant(
-                f"{product.name}-schema-{product.schema}-{role}",
+            postgresql.DefaultPrivileges(
+                f"{product.name}-new-{default.kind}s-{default.role}",
                 database=database.name,
-                role=role,
-                schema=product.schema,
-                object_type="schema",
-                privileges=["USAGE"],
-                opts=following(),
+                owner=names.owner,
+                role=default.role,
+                schema=default.schema or None,
+                object_type=default.kind,
+                privileges=list(default.privileges),
+                opts=_with(opts, depends_on=chain[-1:]),
             )
         )
-    # PostgreSQL lets PUBLIC execute every new function: not those of the owner.
-    chain.append(
-        postgresql.DefaultPrivileges(
-            f"{product.name}-functions-{PUBLIC}",
-            database=database.name,
-            owner=names.owner,
-            role=PUBLIC,
-            object_type="function",
-            privileges=[],
-            opts=following(),
-        )
-    )
-    chain.append(
-        postgresql.DefaultPrivileges(
-            f"{product.name}-tables-{names.readonly}",
-            database=database.name,
-            owner=names.owner,
-            role=names.readonly,
-            schema=product.schema,
-            object_type="table",
-            privileges=["SELECT"],
-            opts=following(),
-        )
-    )
     return chain
 
 

@@ -18,7 +18,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from infra.provider import PlainErrorProvider, changed_keys
 
-# 24 random bytes are 192 bits, which no search gets through; URL-safe, so that it stands in a connection string as it is.
+# 192 random bits, which no search gets through; URL-safe, so that it stands in a connection string as it is.
 PASSWORD_BYTES = 24
 # PostgreSQL's own default of scram_iterations.
 SCRAM_ITERATIONS = 4096

@@ -60,7 +60,9 @@ class ChatDatabase(pulumi.ComponentResource):
                 shared, pulumi.ResourceOptions(depends_on=list(roles.all), delete_before_replace=True)
             ),
         )
-        inside = pulumi.ResourceOptions.merge(shared, pulumi.ResourceOptions(deleted_with=database, depends_on=[database]))
+        inside = pulumi.ResourceOptions.merge(
+            shared, pulumi.ResourceOptions(deleted_with=database, depends_on=[database])
+        )
         schemas = access.declare_schemas(product, names, database=database, opts=inside)
         grants = access.declare_database_grants(product, names, database=database, opts=_after(inside, schemas))
         migrations = Migrations(

@@ -1,6 +1,6 @@
 """Who may do what, as plain data that a reviewer can read. Pure.
 
-`TABLES` is the whole table privilege list; what is not in it is not granted. Used by `infra.access` to declare grants.
+`TABLES` and the three functions below are the whole list; what is not in it is not granted. `infra.access` declares it.
 TRUNCATE, REFERENCES and TRIGGER are given to nobody: they go round row security and foreign keys.
 """
 
@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from infra.naming import RoleNames
+
+PUBLIC = "public"  # the plugin's name for PostgreSQL's PUBLIC, which is every role
 RoleKind = Literal["app", "readonly"]
 Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
@@ -39,9 +42,7 @@ TABLES: dict[str, tuple[TableGrant, ...]] = {
     # A question and its answer are written together and read back.
     "robotics": (TableGrant(role="app", tables=("chats",), privileges=APPEND),),
     # Row security limits each of these to the rows of the current user.
-    "futureguide": (
-        TableGrant(role="app", tables=("conversations", "messages", "usage_tracking"), privileges=MANAGE),
-    ),
+    "futureguide": (TableGrant(role="app", tables=("conversations", "messages", "usage_tracking"), privileges=MANAGE),),
     # A chat is renamed and deleted; its messages go by cascade.
     "insights": (
         TableGrant(role="app", tables=("chats",), privileges=MANAGE),
@@ -58,3 +59,63 @@ def table_grants(product: str, tables: tuple[str, ...]) -> tuple[TableGrant, ...
         tables: All its tables.
     """
     return (*TABLES[product], TableGrant(role="readonly", tables=tables, privileges=READ))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectGrant:
+    """All privileges of a role on one database or schema; whatever else the role had there is revoked.
+
+    Attributes:
+        kind: "database" or "schema".
+        schema: Name of the schema; empty for the database.
+        role: Name of the role, or PUBLIC.
+        privileges: What it may; empty for nothing.
+    """
+
+    kind: Literal["database", "schema"]
+    schema: str
+    role: str
+    privileges: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultGrant:
+    """Privileges of a role on what the owner will create.
+
+    Attributes:
+        kind: "table" or "function".
+        schema: Only in this schema; empty for every schema, which revoking from PUBLIC needs.
+        role: Name of the role, or PUBLIC.
+        privileges: What it may; empty for nothing.
+    """
+
+    kind: Literal["table", "function"]
+    schema: str
+    role: str
+    privileges: tuple[str, ...]
+
+
+def object_grants(names: RoleNames, schema: str) -> tuple[ObjectGrant, ...]:
+    """Return who may enter a product's database and its schema; the owner needs no grant.
+
+    Args:
+        names: The product's roles.
+        schema: Schema of its tables.
+    """
+    served = (names.app, names.readonly)
+    return (
+        ObjectGrant(kind="database", schema="", role=PUBLIC, privileges=()),
+        *(ObjectGrant(kind="database", schema="", role=role, privileges=("CONNECT",)) for role in served),
+        # Before PostgreSQL 15 everyone could create there (CVE-2018-1058).
+        ObjectGrant(kind="schema", schema="public", role=PUBLIC, privileges=("USAGE",)),
+        *(ObjectGrant(kind="schema", schema=schema, role=role, privileges=("USAGE",)) for role in served),
+    )
+
+
+def default_grants(names: RoleNames, schema: str) -> tuple[DefaultGrant, ...]:
+    """Return what holds for objects that the owner will create: as `object_grants`."""
+    return (
+        # PostgreSQL lets everyone execute a new function: not one of ours.
+        DefaultGrant(kind="function", schema="", role=PUBLIC, privileges=()),
+        DefaultGrant(kind="table", schema=schema, role=names.readonly, privileges=("SELECT",)),
+    )

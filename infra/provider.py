@@ -24,7 +24,7 @@ class PlainErrorProvider(ResourceProvider):
     # The class holds no secret: kept in plain, the state's diff stays readable.
     serialize_as_secret_always = False
 
-    def configure(self, req: ConfigureRequest) -> None:  # noqa: ARG002 - the interface is Pulumi's
+    def configure(self, req: ConfigureRequest) -> None:
         """Replace the traceback formatter of Pulumi's provider process, where this runs in one."""
         process = sys.modules["__main__"]
         if hasattr(process, "DynamicResourceProviderServicer"):

@@ -1,6 +1,6 @@
 """The PostgreSQL server a stack uses: given by settings, or the embedded one by the file it writes.
 
-Declares the provider of pulumi-postgresql. Called by `__main__`; never imports `embedded`: the file is the only contact.
+Declares the provider of pulumi-postgresql. Called by `__main__`; never imports `embedded`: that file is the contact.
 """
 
 from __future__ import annotations

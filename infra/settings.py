@@ -50,7 +50,7 @@ class StackSettings(BaseModel):
     )
     server_file: str = Field(
         default="",
-        description="File that the embedded server writes its address and administrator to, in place of host, username and password.",
+        description="File with the embedded server's address and administrator; in place of host, username, password.",
         examples=[".chatdb/dev/server/server.json"],
     )
     host: str = Field(
@@ -58,28 +58,32 @@ class StackSettings(BaseModel):
     )
     port: Port = Field(default=5432, description="TCP port of the server.", examples=["5432"])
     username: str = Field(
-        default="", description="Administrator: a superuser, or a role with CREATEROLE and CREATEDB.", examples=["postgres"]
+        default="",
+        description="Administrator: a superuser, or a role with CREATEROLE and CREATEDB.",
+        examples=["postgres"],
     )
     password: SecretStr = Field(
         default=SecretStr(""), description="The administrator's password; set it with --secret.", examples=["--secret"]
     )
     superuser: bool = Field(
         default=False,
-        description="Whether the administrator is a superuser; false on RDS, Cloud SQL, Neon and other managed servers.",
+        description="Whether the administrator is a superuser; false on RDS, Cloud SQL, Neon and the like.",
         examples=["false"],
     )
     maintenance_database: str = Field(
         default="postgres", description="Database the administrator connects to first.", examples=["postgres"]
     )
     ssl_mode: SslMode = Field(
-        default="require", description="TLS as libpq's sslmode; production takes require or stricter.", examples=["verify-full"]
+        default="require",
+        description="TLS as libpq's sslmode; production takes require or stricter.",
+        examples=["verify-full"],
     )
     ssl_root_cert: str = Field(
         default="", description="CA file for verify-ca and verify-full.", examples=["certs/rds-ca.pem"]
     )
     stand_ins: bool = Field(
         default=False,
-        description="Make stand-ins of the tables that belong to the application (users, auth.users, agents, accounts); never in production.",
+        description="Make stand-ins of the application's tables (users, agents, accounts); not in production.",
         examples=["true"],
     )
     adopt: bool = Field(
@@ -101,7 +105,9 @@ class StackSettings(BaseModel):
         default=50, description="Connections each product's service may hold at once; -1 for no limit.", examples=["50"]
     )
     app_statement_timeout: Milliseconds = Field(
-        default=15_000, description="Longest statement of the services, in milliseconds; 0 for no limit.", examples=["15000"]
+        default=15_000,
+        description="Longest statement of the services, in milliseconds; 0 for no limit.",
+        examples=["15000"],
     )
     app_idle_in_transaction_timeout: Milliseconds = Field(
         default=30_000,

@@ -14,7 +14,7 @@ import psycopg
 from infra.errors import ChatdbError
 from infra.migrations import comparison, snapshot
 from infra.migrations.catalogue import Catalogue
-from infra.migrations.comparison import Difference
+from infra.migrations.comparison import Difference, counted
 from infra.products import Product
 
 
@@ -113,7 +113,7 @@ class Report:
             return
         raise VerificationFailedError(
             f"{self.product} is not what version {self.version:04d} says",
-            detail="\n  ".join((f"{len(self.differences)} differences", *map(str, self.differences))),
+            detail="\n  ".join((counted(self.differences), *map(str, self.differences))),
             hint="Undo what was changed by hand, or put the change in a new migration.",
             state=f"{len(self.checks)} facts were compared; comparing changes nothing.",
         )

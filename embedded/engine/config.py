@@ -98,6 +98,16 @@ def load(project: Path, stack: str, vault: Vault) -> Config:
     return Config(name, values)
 
 
+def stack_values(project: Path, stack: str) -> dict[str, Any]:
+    """Return the settings that the stack's own file has, as they stand there: no defaults, secrets encrypted.
+
+    Raises:
+        SettingsError: The file is no YAML.
+        UnknownNameError: There is no such stack.
+    """
+    return dict(_read(stack_file(project, stack)).get("config") or {})
+
+
 def set_value(project: Path, stack: str, key: str, value: str, *, secret: bool = False) -> None:
     """Write one setting into the stack's file; comments and order stay as they are.
 
@@ -148,7 +158,11 @@ def _full_key(project: str, key: str) -> str:
 
 def _text(value: Any) -> str:
     """Return a value as the program gets it: booleans and numbers as in YAML, lists and maps as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    )
 
 
 def _scalar(value: str) -> Any:

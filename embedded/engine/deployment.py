@@ -6,35 +6,23 @@ resource that would go) is found before anything is done, and nothing more is ru
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from embedded.engine import config as configuration
-from embedded.engine import lock, secrets, state, steps
+from embedded.engine import lock, refresh, removal, secrets, state, steps
 from embedded.engine.config import Config
 from embedded.engine.errors import NotDoneError, joined
 from embedded.engine.events import Report, Result, StepEvent
-from embedded.engine.executor import Executor, protected_of, refuse_protected
 from embedded.engine.provider import Provider
 from embedded.engine.secrets import Vault
 from embedded.engine.state import Snapshot, StateFile
 from embedded.engine.values import mask
-from infra.errors import ChatdbError, unknown_name
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A stack that is being worked on."""
-
-    project: Path
-    name: str
-    config: Config
-    vault: Vault
-    file: StateFile
-    report: Report
+from embedded.engine.work import Work
 
 
 def run(
@@ -54,8 +42,8 @@ def run(
         report: Told each step as it happens, from the thread that does it.
 
     Raises:
-        ChatdbError: The settings, the program or a resource is wrong, another run is going on, or something failed. What
-            was done before stands in the state.
+        ChatdbError: The settings, the program or a resource is wrong, another run is going on, or something failed.
+            What was done before stands in the state.
     """
     from embedded.engine import program
 
@@ -63,162 +51,145 @@ def run(
     project = project.resolve()
     configuration.stack_file(project, stack)
     with lock.hold(state.folder_of(project, stack), stack=stack, operation=operation), program.inside(project):
-        opened, snapshot = _open(project, stack, report)
-        _tell_interrupted(snapshot, report)
-        executor = _OPERATIONS[operation](opened, snapshot)
-        after = executor.snapshot()
-    roots = [item for item in after.resources if item["type"] == steps.STACK_TYPE]
+        work = _OPERATIONS[operation](Stack(project, stack, report))
+    roots = [item for item in work.snapshot().resources if item["type"] == steps.STACK_TYPE]
     outputs = mask(roots[0].get("outputs", {})) if roots else {}
-    return Result(changes=executor.counts, outputs=outputs, seconds=time.monotonic() - began)
+    return Result(changes=work.counts, outputs=outputs, seconds=time.monotonic() - began)
 
 
-def _open(project: Path, stack: str, report: Report) -> tuple[Stack, Snapshot]:
-    """Read settings and state; the key of the secrets is derived while the SDK is imported."""
-    file = StateFile(project, stack)
-    deployment = file.read()
-    vault = configuration.open_vault(project, stack)
-    old_salt = state.salt_of(deployment)
-    import pulumi  # noqa: F401 - half a second, beside the key's
+class Stack:
+    """A stack that is worked on: its settings, its state, its secrets."""
 
-    reading = vault
-    if old_salt and old_salt != vault.salt:
-        folder = state.folder_of(project, stack)
-        reading = Vault(secrets.find_passphrase(folder, stack=stack, create=False), old_salt)
-    config = configuration.load(project, stack, vault)
-    return Stack(project, stack, config, vault, file, report), state.decode(deployment, reading)
+    def __init__(self, project: Path, name: str, report: Report) -> None:
+        self.project, self.name, self.report = project, name, report
+        self.file = StateFile(project, name)
+        self._deployment = self.file.read()
+        # From here on the key of the secrets is derived, beside everything else.
+        self.vault = configuration.open_vault(project, name)
+
+    @functools.cached_property
+    def config(self) -> Config:
+        """The settings, decrypted."""
+        return configuration.load(self.project, self.name, self.vault)
+
+    @functools.cached_property
+    def snapshot(self) -> Snapshot:
+        """The state, decrypted; what a killed run was doing is told."""
+        salt = state.salt_of(self._deployment)
+        vault = self.vault
+        if salt and salt != vault.salt:
+            folder = state.folder_of(self.project, self.name)
+            vault = Vault(secrets.find_passphrase(folder, stack=self.name, create=False), salt)
+        snapshot = state.decode(self._deployment, vault)
+        for resource, kind in snapshot.pending:
+            name = f"{resource['type']} {steps.name_of(resource['urn'])}"
+            message = f"the last run was interrupted while {kind} {name}; it is done again"
+            self.report(StepEvent(operation="log", phase="warning", urn=resource["urn"], message=message))
+        return snapshot
+
+    def work(self, *, dry: bool, report: Report) -> Work:
+        """Return a run over this stack that has yet to begin."""
+        return Work(
+            self.snapshot,
+            stack=self.name,
+            project=self.config.project,
+            providers=self._provider,
+            read_stack=self._other,
+            save=None if dry else lambda found: self.file.write(found, self.vault),
+            report=report,
+        )
+
+    def _provider(self, package: str, inputs: dict[str, Any]) -> Provider:
+        """Return the provider of a package, imported only where it is used."""
+        if package == "pulumi-python":
+            from embedded.engine.dynamic import DynamicProvider
+
+            return DynamicProvider(self.config.plain, self.config.project)
+        if package == "postgresql":
+            from embedded.engine.postgresql import PostgresqlProvider
+
+            return PostgresqlProvider(inputs)
+        raise NotDoneError(f"a resource of package {package}")
+
+    def _other(self, name: str) -> dict[str, Any]:
+        """Return the outputs of the stack named `stack`, `project/stack` or `organization/project/stack`."""
+        *project, stack = name.split("/")
+        if project and project[-1] != self.config.project:
+            raise NotDoneError(
+                "a reference to another project's stack", detail=f"{name} is not of {self.config.project}"
+            )
+        return state.stack_outputs(self.project, stack)
 
 
-def _preview(stack: Stack, snapshot: Snapshot) -> Executor:
+@contextmanager
+def _ended(work: Callable[[], Work]) -> Iterator[None]:
+    """Save and close a run however it ends; raise what failed in it, with what was done all the same."""
+    try:
+        yield
+    finally:
+        try:
+            work().save()
+        finally:
+            work().close()
+    if work().errors:
+        done = ", ".join(f"{count} {kind}" for kind, count in sorted(work().counts.items())) or "nothing"
+        done = "Nothing was changed." if work().dry else f"Saved in the state: {done}; run again to go on."
+        raise joined(work().errors, done=done)
+
+
+def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
+    """Run the program once."""
+    from embedded.engine import monitor, program
+    from embedded.engine.registration import Registrar
+
+    asked = monitor.Monitor(lambda: Registrar(stack.work(dry=dry, report=report)), stack.config)
+    log = monitor.EngineLog(report)
+    with _ended(lambda: asked.registrar.work):
+        program.run(stack.project, stack=stack.name, config=stack.config, monitor=asked, log=log, dry=dry)
+        if not asked.registrar.work.errors:
+            removal.delete_the_rest(asked.registrar.work)
+    return asked.registrar.work
+
+
+def _preview(stack: Stack) -> Work:
     """Run the program without doing anything."""
-    return _pass(stack, snapshot, dry=True, report=stack.report)
+    return _program(stack, dry=True, report=stack.report)
 
 
-def _up(stack: Stack, snapshot: Snapshot) -> Executor:
+def _up(stack: Stack) -> Work:
     """Plan, then do it; where nothing differs, the plan was all."""
     told: list[StepEvent] = []
-    planned = _pass(stack, snapshot, dry=True, report=told.append)
-    if not snapshot.pending and _same(snapshot, planned.snapshot()):
+    planned = _program(stack, dry=True, report=told.append)
+    before = {item["urn"]: item for item in stack.snapshot.resources}
+    after = planned.snapshot().resources
+    same = len(after) == len(stack.snapshot.resources) and all(before.get(item["urn"]) == item for item in after)
+    if same and not stack.snapshot.pending:
         for event in told:
-            if event.operation in ("log", "same"):
-                stack.report(event)
+            stack.report(event)
         return planned
     stack.report(StepEvent(operation="plan", phase="planned", counts=dict(planned.counts)))
-    return _pass(stack, snapshot, dry=False, report=stack.report)
+    return _program(stack, dry=False, report=stack.report)
 
 
-def _refresh(stack: Stack, snapshot: Snapshot) -> Executor:
+def _refresh(stack: Stack) -> Work:
     """Take over what is really there, without the program."""
-    with _Run(stack, snapshot, dry=False, report=stack.report) as executor:
-        executor.refresh()
-        _finish(executor)
-    return executor
+    work = stack.work(dry=False, report=stack.report)
+    with _ended(lambda: work):
+        refresh.refresh(work)
+    return work
 
 
-def _destroy(stack: Stack, snapshot: Snapshot) -> Executor:
+def _destroy(stack: Stack) -> Work:
     """Delete everything in the state, without the program."""
-    refuse_protected(protected_of(snapshot.resources), "deleted")
-    with _Run(stack, snapshot, dry=False, report=stack.report) as executor:
-        executor.delete_the_rest()
-        _finish(executor)
-    return executor
+    work = stack.work(dry=False, report=stack.report)
+    with _ended(lambda: work):
+        removal.delete_the_rest(work)
+    return work
 
 
-_OPERATIONS: dict[str, Callable[[Stack, Snapshot], Executor]] = {
+_OPERATIONS: dict[str, Callable[[Stack], Work]] = {
     "preview": _preview,
     "up": _up,
     "refresh": _refresh,
     "destroy": _destroy,
 }
-
-
-def _pass(stack: Stack, snapshot: Snapshot, *, dry: bool, report: Report) -> Executor:
-    """Run the program once over the snapshot."""
-    from embedded.engine import monitor, program
-
-    with _Run(stack, snapshot, dry=dry, report=report) as executor:
-        program.run(
-            stack.project,
-            stack=stack.name,
-            config=stack.config,
-            monitor=monitor.Monitor(executor, stack.config, stack=stack.name),
-            log=monitor.EngineLog(report),
-            dry=dry,
-        )
-        if not executor.errors:
-            executor.delete_the_rest()
-        _finish(executor)
-    return executor
-
-
-def _finish(executor: Executor) -> None:
-    """Raise what failed, with what was done all the same."""
-    if executor.errors:
-        done = ", ".join(f"{count} {kind}" for kind, count in sorted(executor.counts.items())) or "nothing"
-        what = "Nothing was changed." if executor.dry else f"Saved in the state: {done}; run again to go on."
-        raise joined(executor.errors, done=what)
-
-
-class _Run:
-    """An executor with its providers, closed and saved however the run ends."""
-
-    def __init__(self, stack: Stack, snapshot: Snapshot, *, dry: bool, report: Report) -> None:
-        self.executor = Executor(
-            snapshot,
-            stack=stack.name,
-            project=stack.config.project,
-            providers=lambda package, inputs: _provider(package, inputs, stack.config),
-            read_stack=lambda name: _other_stack(stack, name),
-            save=None if dry else lambda found: stack.file.write(found, stack.vault),
-            report=report,
-        )
-
-    def __enter__(self) -> Executor:
-        return self.executor
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self.executor.save()
-        finally:
-            self.executor.close()
-
-
-def _provider(package: str, inputs: dict[str, Any], config: Config) -> Provider:
-    """Return the provider of a package, imported only where it is used."""
-    if package == "pulumi-python":
-        from embedded.engine.dynamic import DynamicProvider
-
-        return DynamicProvider(config.plain, config.project)
-    if package == "postgresql":
-        from embedded.engine.postgresql import PostgresqlProvider
-
-        return PostgresqlProvider(inputs)
-    raise NotDoneError(f"a resource of package {package}")
-
-
-def _other_stack(stack: Stack, name: str) -> dict[str, Any]:
-    """Return the outputs of a stack of this project, named `stack`, `project/stack` or `organization/project/stack`."""
-    *project, wanted = name.split("/")
-    if project and project[-1] != stack.config.project:
-        raise NotDoneError("a reference to another project's stack", detail=f"{name} is not of {stack.config.project}")
-    try:
-        return state.stack_outputs(stack.project, wanted)
-    except ChatdbError as error:
-        if not state.StateFile(stack.project, wanted).path.exists():
-            known = sorted(path.parent.name for path in (stack.project / ".chatdb").glob("*/stack.json"))
-            raise unknown_name("stack with a state", wanted, known) from None
-        raise error from None
-
-
-def _same(before: Snapshot, after: Snapshot) -> bool:
-    """Tell whether a planned run leaves the state as it is; the order of equals does not matter."""
-    if len(before.resources) != len(after.resources):
-        return False
-    olds = {item["urn"]: item for item in before.resources}
-    return all(olds.get(item["urn"]) == item for item in after.resources)
-
-
-def _tell_interrupted(snapshot: Snapshot, report: Report) -> None:
-    """Name what a killed run was doing; this run does it again."""
-    for resource, kind in snapshot.pending:
-        message = f"the last run was interrupted while {kind} {resource['type']} {steps.name_of(resource['urn'])}; it is done again"
-        report(StepEvent(operation="log", phase="warning", urn=resource["urn"], message=message))

@@ -59,7 +59,7 @@ class DynamicProvider:
         replaces = tuple(result.replaces or ())
         return Diff((*(changed or {KEY: None}), *replaces), replaces, bool(result.delete_before_replace))
 
-    def create(self, type_: str, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def create(self, type_: str, inputs: dict[str, Any], *, resumed: bool = False) -> tuple[str, dict[str, Any]]:
         """Make the resource."""
         result = self._object(inputs).create(_sdk(inputs))
         return str(result.id), {**from_sdk(result.outs or {}), KEY: inputs[KEY]}

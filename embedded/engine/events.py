@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from embedded.engine.steps import Change
 
-Operation = Literal["create", "update", "replace", "delete", "read", "refresh", "same", "plan", "log"]
+Operation = Literal["check", "create", "update", "replace", "delete", "same", "plan", "log"]
 Phase = Literal["planned", "start", "done", "failed", "info", "warning", "error"]
 
 
@@ -23,6 +23,7 @@ class StepEvent:
         type: Its type.
         name: Its name.
         changes: Each property that differs, masked.
+        inputs: What the program wants of the resource, masked.
         seconds: How long it took.
         message: A message of the program, a warning, or the error of what failed.
         counts: For "plan": how many resources will be created, updated and so on.
@@ -34,6 +35,7 @@ class StepEvent:
     type: str = ""
     name: str = ""
     changes: tuple[Change, ...] = ()
+    inputs: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     message: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)

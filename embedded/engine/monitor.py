@@ -6,6 +6,7 @@ a time. An exception raised here ends the program; a resource that fails is answ
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -16,8 +17,8 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from embedded.engine.config import Config
 from embedded.engine.errors import NotDoneError
 from embedded.engine.events import Report, StepEvent
-from embedded.engine.executor import STACK_REFERENCE, Executor
-from embedded.engine.steps import STACK_TYPE, Alias, Goal, Resource, package_of
+from embedded.engine.registration import Registrar
+from embedded.engine.steps import STACK_REFERENCE, Alias, Goal, package_of
 from embedded.engine.values import UNKNOWN, from_struct, to_struct
 from infra.errors import ChatdbError
 
@@ -43,12 +44,16 @@ _REFUSED: Final = (
 class Monitor:
     """Answers the SDK as Pulumi's resource monitor does."""
 
-    def __init__(self, executor: Executor, config: Config, *, stack: str) -> None:
-        self._executor = executor
+    def __init__(self, start: Callable[[], Registrar], config: Config) -> None:
+        self._start = start
         self._config = config
-        self._stack = stack
         self._turn = threading.Lock()
         self._closed = False
+
+    @functools.cached_property
+    def registrar(self) -> Registrar:
+        """What takes the registrations; made with the first, so that the state is read beside the program's imports."""
+        return self._start()
 
     def close(self) -> None:
         """Refuse whatever the program still asks for: it has failed."""
@@ -91,9 +96,9 @@ class Monitor:
             aliases=tuple(_aliases(request.aliases)),
         )
         with self._own_turn():
-            done = self._executor.register(self._with_provider(goal, request.version))
+            done = self.registrar.register(self._with_provider(goal, request.version))
         if done is None:
-            urn = self._executor.urn_of(goal)
+            urn = self.registrar.urn_of(goal)
             return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
         return resource_pb2.RegisterResourceResponse(
             urn=done["urn"], id=done.get("id", ""), object=to_struct(done.get("outputs", {}))
@@ -113,13 +118,13 @@ class Monitor:
             external=True,
         )
         with self._own_turn():
-            done = self._executor.read(self._with_provider(goal, ""), request.id)
+            done = self.registrar.read(self._with_provider(goal, ""), request.id)
         return resource_pb2.ReadResourceResponse(urn=done["urn"], id=done["id"], properties=to_struct(done["outputs"]))
 
     def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Empty:  # noqa: N802
         """Record the outputs of a component or of the stack."""
         with self._own_turn():
-            self._executor.outputs(request.urn, _without_none(from_struct(request.outputs)))
+            self.registrar.outputs(request.urn, _without_none(from_struct(request.outputs)))
         return Empty()
 
     def SignalAndWaitForShutdown(self, request: Empty) -> Empty:  # noqa: N802
@@ -158,8 +163,8 @@ class Monitor:
             inputs = {key.split(":", 1)[1]: item for key, item in values.items() if key.startswith(f"{package}:")}
             inputs["version"] = version
         default = Goal(type=f"pulumi:providers:{package}", name=name, custom=True, inputs=inputs)
-        urn = self._executor.urn_of(default)
-        found: Resource | None = self._executor.news.get(urn) or self._executor.register(default)
+        urn = self.registrar.urn_of(default)
+        found = self.registrar.work.news.get(urn) or self.registrar.register(default)
         return replace(goal, provider=f"{urn}::{found['id']}") if found else goal
 
 
@@ -216,6 +221,3 @@ def _aliases(aliases: Iterable[Any]) -> Iterable[Alias]:
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     """Return the properties without those that are None: the official engine drops them."""
     return {key: value for key, value in values.items() if value is not None or value is UNKNOWN}
-
-
-__all__ = ["FEATURES", "STACK_TYPE", "EngineLog", "Monitor"]

@@ -51,8 +51,8 @@ class Provider(Protocol):
         """Return what separates the resource from the checked inputs."""
         ...
 
-    def create(self, type_: str, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Make the resource, or adopt what an interrupted run made; return its id and outputs."""
+    def create(self, type_: str, inputs: dict[str, Any], *, resumed: bool = False) -> tuple[str, dict[str, Any]]:
+        """Make the resource and return its id and outputs; `resumed`: an interrupted run may have made it already."""
         ...
 
     def read(

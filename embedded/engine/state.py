@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -231,8 +231,3 @@ def _decoded(resource: Resource, vault: Vault) -> Resource:
         key: vault.decode(value, f"{resource['urn']}/{key}") if key in ("inputs", "outputs") else value
         for key, value in resource.items()
     }
-
-
-def order(resources: Iterable[Resource]) -> dict[str, Resource]:
-    """Return the resources by URN, without those that wait to be deleted."""
-    return {resource["urn"]: resource for resource in resources if not resource.get("delete")}

@@ -14,6 +14,7 @@ from embedded.engine.values import Secret, mask, unwrap
 
 Resource = dict[str, Any]
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
+STACK_REFERENCE: Final = "pulumi:pulumi:StackReference"
 # What the engine keeps for itself: never shown as a difference.
 INTERNAL: Final = ("__provider", "__defaults")
 _PATH = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\[?(\*)\]?|([^.\[\]"*]+)')
@@ -99,6 +100,11 @@ class Change:
     new: Any
     replaces: bool = False
 
+    @property
+    def root(self) -> str:
+        """The property that the path begins with."""
+        return self.path.split(".")[0].split("[")[0]
+
 
 def make_urn(*, stack: str, project: str, parent: str, type_: str, name: str) -> str:
     """Return the URN of a resource; the parent's type is part of it unless it is the stack."""
@@ -132,19 +138,19 @@ def provider_urn(reference: str) -> str:
     return reference.rpartition("::")[0]
 
 
-def former_urns(goal: Goal, *, stack: str, project: str, renamed: Mapping[str, str]) -> list[str]:
+def former_urns(goal: Goal, *, stack: str, project: str, former: Mapping[str, str]) -> list[str]:
     """Return the URNs that the resource may have had, in the order they are tried.
 
     Args:
         goal: The resource.
         stack: Name of the stack.
         project: Name of the project.
-        renamed: URN before, by URN now, of the resources that were found by an alias in this run.
+        former: URN before, by URN now, of the resources that were found by an alias in this run.
 
     Source: generateAliases in pkg/resource/deploy/step_generator.go of Pulumi.
     """
-    own = [_alias_urn(alias, goal, stack=stack, project=project, renamed=renamed) for alias in goal.aliases]
-    parent = renamed.get(goal.parent)
+    own = [_alias_urn(alias, goal, stack=stack, project=project, former=former) for alias in goal.aliases]
+    parent = former.get(goal.parent)
     if parent is None:
         return own
     shapes = [(goal.type, goal.name), *((type_of(urn), name_of(urn)) for urn in own)]
@@ -157,14 +163,14 @@ def former_urns(goal: Goal, *, stack: str, project: str, renamed: Mapping[str, s
     return own + inherited
 
 
-def _alias_urn(alias: Alias, goal: Goal, *, stack: str, project: str, renamed: Mapping[str, str]) -> str:
+def _alias_urn(alias: Alias, goal: Goal, *, stack: str, project: str, former: Mapping[str, str]) -> str:
     if alias.urn:
         return alias.urn
     parent = alias.parent or goal.parent
     return make_urn(
         stack=alias.stack or stack,
         project=alias.project or project,
-        parent="" if alias.no_parent else renamed.get(alias.parent, parent),
+        parent="" if alias.no_parent else former.get(alias.parent, parent),
         type_=alias.type or goal.type,
         name=alias.name or goal.name,
     )
@@ -179,17 +185,28 @@ def references(resource: Resource) -> set[str]:
     return found - {""}
 
 
+def is_provider(resource: Resource) -> bool:
+    """Tell whether the resource is a provider."""
+    return str(resource["type"]).startswith("pulumi:providers:")
+
+
+def without_blanks(resource: Resource) -> Resource:
+    """Return the resource without empty fields: the official state leaves them out."""
+    return {key: value for key, value in resource.items() if value or key == "custom"}
+
+
 def rename(resource: Resource, old: str, new: str) -> Resource:
-    """Return the resource with every mention of one URN replaced by another."""
+    """Return the resource with every mention of one URN replaced by another, or by nothing."""
     provider = resource.get("provider", "")
     changed = {
         **resource,
+        "urn": new if resource["urn"] == old else resource["urn"],
         "parent": new if resource.get("parent") == old else resource.get("parent"),
         "deletedWith": new if resource.get("deletedWith") == old else resource.get("deletedWith"),
         "provider": f"{new}::{provider.rpartition('::')[2]}" if provider_urn(provider) == old else provider,
-        "dependencies": [new if urn == old else urn for urn in resource.get("dependencies", ())],
+        "dependencies": [new if urn == old else urn for urn in resource.get("dependencies", ()) if new or urn != old],
         "propertyDependencies": {
-            key: [new if urn == old else urn for urn in urns]
+            key: [new if urn == old else urn for urn in urns if new or urn != old]
             for key, urns in resource.get("propertyDependencies", {}).items()
         },
     }
@@ -229,7 +246,7 @@ def _reset(old: Any, new: Any, path: Sequence[str]) -> Any:
 def without_defaults(old: Any, new: Any) -> Any:
     """Return old inputs without what the official provider filled in and the program did not ask for.
 
-    Source: `__defaults` of pulumi-terraform-bridge: the names of the inputs it set itself.
+    Source: pulumi-terraform-bridge: `__defaults` names the inputs it set itself; `__internal` and more are its own.
     """
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [without_defaults(*pair) for pair in zip(old, new, strict=True)]
@@ -239,7 +256,7 @@ def without_defaults(old: Any, new: Any) -> Any:
     return {
         key: without_defaults(value, new.get(key))
         for key, value in old.items()
-        if key != "__defaults" and (key in new or key not in defaults)
+        if key in new or not (key in defaults or key.startswith("__"))
     }
 
 

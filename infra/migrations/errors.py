@@ -189,6 +189,7 @@ class SyntaxMistakeError(MigrationError):
     """PostgreSQL's parser does not take the file."""
 
     def __init__(self, name: str, line: int, reason: str) -> None:
+        self.line = line
         super().__init__(
             f"migration {name} cannot be parsed at line {line}",
             detail=reason,

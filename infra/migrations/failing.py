@@ -9,7 +9,7 @@ import psycopg
 
 from infra.connection import server_message
 from infra.migrations import statements
-from infra.migrations.errors import MigrationError
+from infra.migrations.errors import MigrationError, SyntaxMistakeError
 from infra.migrations.failures import InvalidIndexError, LockWaitError, MigrationFailedError
 from infra.migrations.model import Migration
 from infra.migrations.session import Outcome
@@ -59,8 +59,9 @@ def failure(
     parts = _split(migration, direction)
     if not line and 0 < number <= len(parts):
         line = parts[number - 1].line
-    if not line and position >= len(section) and parts:
-        line = parts[-1].line  # the parser ran past the end of the section: its last statement is not closed
+    if error.sqlstate == "42601" and not line:
+        # The parser ran past the end of the section: something in it is not closed.
+        line = _unclosed(migration, direction)
     number = number if 0 < number <= len(parts) else 0
     state = f"failed {migration.label} at line {line}" if line else f"failed {migration.label} at its end"
     return _error(migration, direction, error, outcome, line=line, number=number, state=state)
@@ -108,8 +109,8 @@ def invalid_index(migration: Migration, index: IndexBuild) -> InvalidIndexError:
     """Return the error for `IF NOT EXISTS` over an index that is INVALID and not of our making."""
     name = f"{index.schema}.{index.name}" if index.schema else index.name
     return InvalidIndexError(
-        f"migration {migration.name} would take the INVALID index {name} for a finished one",
-        detail="IF NOT EXISTS looks at the name alone; an attempt that was cut short has left the index unusable",
+        f"migration {migration.name} finds an INVALID index {name} that it did not make",
+        detail="an attempt that was cut short has left it unusable; IF NOT EXISTS would take it for a finished one",
         hint=f"Drop it, then run again: DROP INDEX CONCURRENTLY {name};",
     )
 
@@ -117,10 +118,19 @@ def invalid_index(migration: Migration, index: IndexBuild) -> InvalidIndexError:
 def other_index(migration: Migration, name: str, definition: str) -> InvalidIndexError:
     """Return the error for an index of the name that is not what the statement asks for."""
     return InvalidIndexError(
-        f"migration {migration.name} would take another index for {name}",
+        f"migration {migration.name} finds another index named {name}",
         detail=f"it stands already as: {definition}",
         hint=f"Drop or rename it, then run again: DROP INDEX CONCURRENTLY {name};",
     )
+
+
+def _unclosed(migration: Migration, direction: str) -> int:
+    """Return the line on which a string or comment begins that is not closed, 0 where it is not known."""
+    try:
+        statements.split(migration, direction)
+    except SyntaxMistakeError as mistake:
+        return mistake.line
+    return 0
 
 
 def _split(migration: Migration, direction: str) -> tuple[statements.Statement, ...]:

@@ -107,7 +107,7 @@ class _Step:
         outcome = self.session.run(
             f"{self.session.fresh} BEGIN; SET LOCAL lock_timeout = {timeout_ms}; "
             f"SET LOCAL statement_timeout = {self.options.statement_timeout_ms};\n"
-            f"{self.statement.text}\n;\n{self._progress(done=True)}; COMMIT",
+            f"{self.statement.text}\n;\n{self.session.role} {self._progress(done=True)}; COMMIT",
             about=self.migration.name,
         )
         if outcome.error is not None and not outcome.lost:

@@ -15,6 +15,7 @@ from infra.connection import server_message
 from infra.errors import ChatdbError, DatabaseError
 from infra.migrations import catalogue, snapshot
 from infra.migrations.catalogue import Difference, differences
+from infra.migrations.comparison import counted
 from infra.products import Prerequisite, Product
 
 
@@ -205,7 +206,7 @@ def table_in_the_way(connection: psycopg.Connection[Any], product: Product, *, a
         hint = f"Move it away or use another database; {product.name} never builds on a table of another shape."
     raise TableInTheWayError(
         f"{tables} {stand} already in another shape than {product.name} has",
-        detail=f"{len(found)} differences from version {version:04d}{_evidence(connection)}{_owner(live, product)}\n"
+        detail=f"{counted(found)} from version {version:04d}{_evidence(connection)}{_owner(live, product)}\n"
         + "\n".join(f"  {difference.sentence}" for difference in found),
         hint=hint,
         differences=found,

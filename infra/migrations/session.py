@@ -64,7 +64,8 @@ class Session:
         self.report = report
         role = sql.SQL("SET ROLE {}").format(sql.Identifier(target.role)).as_string() if target.role else "RESET ROLE"
         # Before each batch: what an earlier file set for the session must not reach the next one.
-        self.fresh = f"RESET ALL; SET client_encoding = 'UTF8'; {role};"
+        self.role = f"{role};"
+        self.fresh = f"RESET ALL; SET client_encoding = 'UTF8'; {self.role}"
         self.fresh_count = 3
         self._monitor: psycopg.Connection[Any] | None = None
         report(Event(kind="connecting", text=f"connecting to {target.label}"))

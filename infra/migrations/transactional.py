@@ -78,4 +78,4 @@ def _batch(
     section = migration.up if direction == "up" else migration.down
     record = ledger.append(migration, direction, **options.signature())
     # The section may end without a semicolon or in a comment; an empty statement costs nothing.
-    return len(opening), f"{opening}{section}\n;\n{record};\nCOMMIT"
+    return len(opening), f"{opening}{section}\n;\n{session.role} {record};\nCOMMIT"

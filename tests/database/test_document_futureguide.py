@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from embedded.server import ServerFile
 from infra import products
 from infra.connection import Target, connect
 from infra.migrations import preflight, snapshot
@@ -70,9 +70,7 @@ def person(target: Target) -> Person:
     with connect(target) as owner:
         user = one(owner, "INSERT INTO auth.users DEFAULT VALUES RETURNING id")
     with service(target, user) as connection:
-        conversation = one(
-            connection, "INSERT INTO chat.conversations (user_id) VALUES (%s) RETURNING id", [user]
-        )
+        conversation = one(connection, "INSERT INTO chat.conversations (user_id) VALUES (%s) RETURNING id", [user])
         message = one(
             connection,
             "INSERT INTO chat.messages (conversation_id, user_id, sender_type, content)"
@@ -295,7 +293,9 @@ def test_a_changed_conversation_says_when(migrated: Target) -> None:
         # No search_path of the caller's can put another now() in the function's way.
         connection.execute("SET search_path = pg_temp")
         before = one(connection, "SELECT updated_at FROM chat.conversations")
-        changed = one(connection, "UPDATE chat.conversations SET title = 'Plans', updated_at = 'epoch' RETURNING updated_at")
+        changed = one(
+            connection, "UPDATE chat.conversations SET title = 'Plans', updated_at = 'epoch' RETURNING updated_at"
+        )
         assert changed > before
 
 
@@ -312,7 +312,7 @@ def test_a_page_of_messages_comes_from_one_index_without_sorting(migrated: Targe
     assert "Sort" not in plan
 
 
-def test_its_sql_may_run_twice_through_psql(fg: Target, tmp_path: Any) -> None:
+def test_its_sql_may_run_twice_through_psql(fg: Target, tmp_path: Path) -> None:
     file = up_file("futureguide", tmp_path)
     for _ in range(2):
         said = psql(fg, str(file), file=True)
@@ -386,12 +386,13 @@ def test_each_prerequisite_has_an_error_of_its_own(
         assert one(connection, "SELECT count(*) FROM pg_namespace WHERE nspname = 'chat'") == 0
 
 
-def test_the_service_role_is_a_prerequisite(
-    server: ServerFile, product_database: Callable[..., Target], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_service_role_is_a_prerequisite(fg: Target) -> None:
     """The policies are for it, and the migration makes no role."""
-    target = product_database("futureguide")
-    monkeypatch.setattr(preflight, "_roles_of_policies", lambda _product: ["no_such_role"])
-    with pytest.raises(preflight.PrerequisiteMissingError) as caught:
-        migrate(target, "futureguide")
-    assert (caught.value.sqlstate, caught.value.message) == ("42704", "the role no_such_role does not exist")
+    with connect(fg.to(role="")) as superuser:
+        superuser.execute("ALTER ROLE fg_user RENAME TO fg_elsewhere")
+        try:
+            with pytest.raises(preflight.PrerequisiteMissingError) as caught:
+                migrate(fg, "futureguide")
+        finally:
+            superuser.execute("ALTER ROLE fg_elsewhere RENAME TO fg_user")
+    assert (caught.value.sqlstate, caught.value.message) == ("42704", "the role fg_user does not exist")

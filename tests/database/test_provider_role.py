@@ -7,11 +7,11 @@ import pytest
 
 from embedded.engine.postgresql import AlreadyExistsError, PostgresqlProvider
 from embedded.server import ServerFile
-from infra.connection import ConnectionFailedError, connect
+from infra.connection import connect
 from infra.credentials import scram_verifier
-from infra.errors import DatabaseError
+from infra.errors import ConnectionFailedError, DatabaseError
 from tests.support.postgres import unique
-from tests.support.provider import GRANT_ROLE, ROLE, change, make, now, provider_of, rows, statements
+from tests.support.provider import DATABASE, GRANT_ROLE, ROLE, change, make, now, provider_of, rows, statements
 
 MEMBERS = "SELECT pg_get_userbyid(member), admin_option FROM pg_auth_members WHERE roleid = %s::regrole AND set_option"
 
@@ -185,14 +185,15 @@ def test_roles_that_are_no_longer_given_are_revoked_and_those_of_others_stay(
 
 
 def test_a_dropped_role_leaves_what_it_owned_to_the_administrator(
-    provider: PostgresqlProvider, server: ServerFile
+    provider: PostgresqlProvider, server: ServerFile, administrator: ServerFile
 ) -> None:
-    name, schema = unique("role"), unique("schema")
+    name, database = unique("role"), unique("db")
     make(provider, ROLE, name=name)
-    statements(server.target(), f"CREATE SCHEMA {schema} AUTHORIZATION {name}")
+    make(provider, DATABASE, name=database, owner=name)
     provider.delete(ROLE, name, {"name": name}, {})
-    owner = rows(server.target(), "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = %s", schema)[0][0]
-    assert owner != name
+    owner = rows(server.target(), "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", database)
+    assert owner == [(administrator.username,)]
+    provider.delete(DATABASE, database, {"name": database}, {})
     assert now(provider, ROLE, name=name) is None
     provider.delete(ROLE, name, {"name": name}, {})  # a second time is no error
 

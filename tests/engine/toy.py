@@ -14,7 +14,7 @@ from embedded.engine.events import Result, StepEvent
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "correct horse"
 
-MODULE = '''
+MODULE = """
 import os, time
 from pathlib import Path
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
@@ -77,9 +77,9 @@ class ThingProvider(ResourceProvider):
 class Thing(Resource, module="toy", name="Thing"):
     size: "pulumi.Output[int]"
 
-    def __init__(self, name, *, opts=None, **props):
-        super().__init__(ThingProvider(), name, {"name": name, "size": None, **props}, opts)
-'''
+    def __init__(self, name, *, label=None, opts=None, **props):
+        super().__init__(ThingProvider(), name, {"name": label or name, "size": None, **props}, opts)
+"""
 
 PREAMBLE = """
 import pulumi

@@ -19,7 +19,11 @@ def test_every_name_fits_into_an_identifier(product: products.Product) -> None:
 
 def test_no_two_products_share_a_role_or_a_database() -> None:
     """Roles and databases belong to the whole server."""
-    roles = [name for product in ALL for name in (naming.role_names(product).owner, *naming.role_names(product).logins.values())]
+    roles = [
+        name
+        for product in ALL
+        for name in (naming.role_names(product).owner, *naming.role_names(product).logins.values())
+    ]
     databases = [product.database for product in ALL]
     assert len(set(roles)) == len(roles)
     assert len(set(databases)) == len(databases)

@@ -84,7 +84,9 @@ def test_every_mistake_is_reported_in_one_go() -> None:
             id="no product",
         ),
         pytest.param(
-            {"products": '["lyra", "lyra"]'}, "chatdb:products: names a product twice; name each once", id="product twice"
+            {"products": '["lyra", "lyra"]'},
+            "chatdb:products: names a product twice; name each once",
+            id="product twice",
         ),
         pytest.param({"hots": "x"}, "chatdb:hots: there is no such key; did you mean host?", id="unknown key"),
         pytest.param(
@@ -154,4 +156,4 @@ def test_the_stack_files_of_the_repository_use_known_keys_only(file: Path) -> No
         settings.load(config, stack=file.stem, secret_keys=SECRET)
     except SettingsError as error:
         keys = [line.split(":")[1] for line in error.detail.splitlines() if line.strip()]
-        assert keys == ["host", "username", "password"]  # noqa: PT017 - prod names no server on purpose
+        assert keys == ["host", "username", "password"]

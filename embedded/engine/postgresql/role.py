@@ -107,8 +107,8 @@ def delete(session: Session, old: Values) -> None:
         if not old["skipDropRole"]:
             do(connection, "DROP ROLE {}", old["name"])
 
-    hint = f"In each database that is named: REASSIGN OWNED BY {old['name']} TO …; DROP OWNED BY {old['name']}."
-    session.run(f"cannot drop the role {old['name']}", drop, hint=hint)
+    held = f"In each database that is named: REASSIGN OWNED BY {old['name']} TO …; DROP OWNED BY {old['name']}."
+    session.run(f"cannot drop the role {old['name']}", drop, held=held)
 
 
 def _live(connection: Connection, wanted: Values) -> Values | None:

@@ -65,8 +65,8 @@ def delete(session: Session, old: Values) -> None:
             with acting_for(connection, [OWNER_OF_ALL, live["owner"]]):
                 do(connection, "DROP SCHEMA {} " + ("CASCADE" if old["dropCascade"] else "RESTRICT"), old["name"])
 
-    hint = "" if old["dropCascade"] else "Empty it first, or set drop_cascade=True where all in it may go."
-    session.run(f"cannot drop the schema {old['name']}", drop, database=old["database"], hint=hint)
+    held = "" if old["dropCascade"] else "Empty it first, or set drop_cascade=True where all in it may go."
+    session.run(f"cannot drop the schema {old['name']}", drop, database=old["database"], held=held)
 
 
 SCHEMA = Noun(

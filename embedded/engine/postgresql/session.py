@@ -65,7 +65,7 @@ class Session:
         self._lock = threading.RLock()
 
     def run(
-        self, what: str, work: Callable[[Connection], T], *, database: str = "", atomic: bool = True, hint: str = ""
+        self, what: str, work: Callable[[Connection], T], *, database: str = "", atomic: bool = True, held: str = ""
     ) -> T:
         """Do some work on a database and return its result; again where another session got in the way.
 
@@ -74,18 +74,20 @@ class Session:
             work: The statements.
             database: Where; the provider's own database where empty.
             atomic: Whether they are one transaction.
-            hint: What to do where it fails.
+            held: What to do where something still depends on what is to go.
         """
         target = self.target.to(database=database or self.target.database)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with self._lock, explained(what, target, hint=hint):
+                with self._lock, explained(what, target):
                     connection = self._connections.get(target.database)
                     if connection is None or connection.closed:
                         connection = self._connections[target.database] = connect(target)
                     with connection.transaction() if atomic else contextlib.nullcontext():
                         return work(connection)
             except DatabaseError as error:
+                if held and error.sqlstate == "2BP01":
+                    error.hint = held
                 concurrent = error.sqlstate == "XX000" and "concurrently" in error.detail
                 if attempt == ATTEMPTS or not (concurrent or error.sqlstate in {"40001", "40P01", "55006"}):
                     raise

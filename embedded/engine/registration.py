@@ -1,0 +1,240 @@
+"""Bring each resource that the program registers to what it wants: same, update, replace, create. Called by `monitor`.
+
+One resource at a time, in the order they arrive: providers need no locks of their own, and a run can be repeated.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from embedded.engine import removal, state, steps
+from embedded.engine.errors import ResourceError
+from embedded.engine.events import Operation
+from embedded.engine.provider import Diff, Provider
+from embedded.engine.steps import Change, Goal, Resource
+from embedded.engine.values import UNKNOWN_ON_WIRE, Secret, Unknown, contains, mark_secrets, unwrap
+from embedded.engine.work import Work
+from infra.errors import ChatdbError
+
+
+class Registrar:
+    """Takes the program's resources, one after the other."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.goals: dict[str, Goal] = {}
+        self._former: dict[str, str] = {}
+        self._replaced: set[str] = set()
+
+    def urn_of(self, goal: Goal) -> str:
+        """Return the URN of a resource in this stack."""
+        stack, project = self.work.stack, self.work.project
+        return steps.make_urn(stack=stack, project=project, parent=goal.parent, type_=goal.type, name=goal.name)
+
+    def register(self, goal: Goal) -> Resource | None:
+        """Bring one resource to what the program wants.
+
+        Returns:
+            The resource as it is now (in a preview: as far as it is known), or None where it failed or had to be left
+            out because something it needs failed.
+
+        Raises:
+            ChatdbError: Two resources have the same type, parent and name.
+        """
+        urn = self.urn_of(goal)
+        if urn in self.goals:
+            raise ChatdbError(
+                f"{goal.type} {goal.name} is declared twice", detail=f"URN {urn}", hint="Give one of them another name."
+            )
+        parent = self.goals.get(goal.parent)
+        if parent is not None:
+            goal = replace(
+                goal,
+                protect=parent.protect if goal.protect is None else goal.protect,
+                retain_on_delete=parent.retain_on_delete if goal.retain_on_delete is None else goal.retain_on_delete,
+                deleted_with=goal.deleted_with or parent.deleted_with,
+            )
+        self.goals[urn] = goal
+        old, new = self._find_old(urn, goal), goal.fields(urn)
+        if steps.references(new) & self.work.failed:
+            self.work.failed.add(urn)
+            return None
+        try:
+            return self._advance(goal, old, new)
+        except Exception as error:
+            self.work.fail(new, error)
+            return None
+
+    def _find_old(self, urn: str, goal: Goal) -> Resource | None:
+        stack, project = self.work.stack, self.work.project
+        for former in (
+            () if urn in self.work.olds else steps.former_urns(goal, stack=stack, project=project, former=self._former)
+        ):
+            if former in self.work.olds and former not in self.goals:
+                self._former[urn] = former
+                self.work.rename(former, urn)
+                break
+        return self.work.olds.get(urn)
+
+    def _advance(self, goal: Goal, old: Resource | None, new: Resource) -> Resource:
+        """Decide between same, update, replace and create, and do it."""
+        if old is not None:
+            # What the goal does not decide (id, times, where it was declared) stays.
+            new = {key: value for key, value in old.items() if key not in steps.GOAL_KEYS} | new
+            new["inputs"] = steps.keep_ignored(new.get("inputs", {}), old.get("inputs", {}), goal.ignore_changes)
+        provider = self.work.provider_of(new)
+        if old is None or old.get("pendingReplacement") or old.get("external"):
+            self._check(provider, {}, new)
+            return self._create(provider, new, gone=old, kind="replace" if old else "create")
+        self._check(provider, old.get("inputs", {}), new)
+        diff = self._diff(provider, old, new)
+        if diff.replaces:
+            return self._replace(provider, goal, old, new, diff)
+        if diff.changed or (new["urn"], "updating") in self.work.interrupted:
+            return self._update(provider, old, new, diff)
+        new["outputs"] = old.get("outputs", {})
+        if unwrap(steps.without_defaults(old.get("inputs", {}), new["inputs"])) == unwrap(new["inputs"]):
+            new["inputs"] = old.get("inputs", {})
+        # An equal resource stays the very same object: its text in the state is not made again.
+        self.work.put(old, old if steps.without_blanks(new) == steps.without_blanks(old) else new)
+        self.work.told("same", new)
+        return new
+
+    def _check(self, provider: Provider | None, olds: dict[str, Any], new: Resource) -> None:
+        news = new.get("inputs", {})
+        if provider is not None:
+            inputs, failures = provider.check(new["type"], unwrap(olds), unwrap(news))
+            new["inputs"] = mark_secrets(inputs, news)
+        elif new["type"] == "pulumi:providers:postgresql":
+            from embedded.engine.postgresql import check_config
+
+            failures = check_config(unwrap(news))
+        else:
+            return
+        if failures:
+            raise ResourceError("\n".join(f"{item.property}: {item.reason}".removeprefix(": ") for item in failures))
+
+    def _diff(self, provider: Provider | None, old: Resource, new: Resource) -> Diff:
+        """Return what separates the state from the program."""
+        if new.get("deletedWith") in self._replaced:
+            return Diff(("deletedWith",), ("deletedWith",))
+        if old["custom"] != new["custom"] or bool(old.get("provider")) != bool(new.get("provider")):
+            return Diff(("provider",), ("provider",))
+        news = new.get("inputs", {})
+        was = steps.without_defaults(old.get("inputs", {}), news)
+        if provider is None:
+            return Diff(tuple(change.path for change in steps.differences(was, news)) if new["custom"] else ())
+        return provider.diff(new["type"], old.get("id", ""), unwrap(was), unwrap(old.get("outputs", {})), unwrap(news))
+
+    def _create(
+        self,
+        provider: Provider | None,
+        new: Resource,
+        *,
+        kind: Operation = "create",
+        gone: Resource | None = None,
+        stays: Resource | None = None,
+        diff: Diff | None = None,
+    ) -> Resource:
+        """Make a resource: new, in the place of one that is gone, or beside one that stays until the end."""
+        work = self.work
+        with work.step(kind, new, self._changes(gone or stays, new, diff), "creating"):
+            if not new["custom"]:
+                new.pop("id", None)
+            elif provider is None or work.dry:
+                new["id"] = (UNKNOWN_ON_WIRE if work.dry else str(uuid.uuid4())) if steps.is_provider(new) else ""
+                new["outputs"] = new.get("inputs", {})
+            else:
+                resumed = (new["urn"], "creating") in work.interrupted
+                new["id"], outputs = provider.create(new["type"], unwrap(new["inputs"]), resumed=resumed)
+                new["outputs"] = work.marked(outputs, new)
+            new["created"] = new["modified"] = state.now()
+            work.put(gone, new)
+            if stays is not None:
+                # It goes at the end, when everything that used it has moved over.
+                work.swap(stays, {**stays, "delete": True})
+        return new
+
+    def _update(self, provider: Provider | None, old: Resource, new: Resource, diff: Diff) -> Resource:
+        with self.work.step(
+            "update", {**new, "outputs": old.get("outputs", {})}, self._changes(old, new, diff), "updating"
+        ):
+            new["outputs"] = new.get("inputs", {})
+            if provider is not None and not self.work.dry:
+                olds = unwrap(old.get("inputs", {})), unwrap(old.get("outputs", {}))
+                outputs = provider.update(new["type"], old["id"], *olds, unwrap(new["inputs"]))
+                new["outputs"] = self.work.marked(outputs, new)
+            new["modified"] = state.now()
+            self.work.put(old, new)
+        return new
+
+    def _replace(self, provider: Provider | None, goal: Goal, old: Resource, new: Resource, diff: Diff) -> Resource:
+        if old.get("protect") and new.get("protect"):
+            removal.refuse([new], f"replaced, because {', '.join(diff.replaces)} cannot be changed in place")
+        self._replaced.add(new["urn"])
+        new = {key: value for key, value in new.items() if key != "id"} | {"inputs": dict(goal.inputs)}
+        self._check(provider, {}, new)
+        if not (diff.delete_before_replace if goal.delete_before_replace is None else goal.delete_before_replace):
+            return self._create(provider, new, kind="replace", stays=old, diff=diff)
+        doomed = self._dependents(old)
+        removal.refuse([item for item in doomed if item.get("protect")], f"replaced together with {goal.name}")
+        removal.delete(self.work, [old, *doomed], replaced=True)
+        return self._create(provider, new, kind="replace", gone=self.work.olds[new["urn"]], diff=diff)
+
+    def _dependents(self, root: Resource) -> list[Resource]:
+        """Return what must go before a resource that is deleted first: the dependents that it makes be replaced.
+
+        Source: calculateDependentReplacements in pkg/resource/deploy/step_generator.go of Pulumi.
+        """
+        gone, found = {root["urn"]}, []
+        for item in steps.dependents(root["urn"], self.work.left):
+            if not item["custom"] or item.get("external") or item["urn"] in self.goals or item.get("delete"):
+                continue
+            deps = item.get("propertyDependencies", {})
+            touched = {key for key in item.get("inputs", {}) if gone & set(deps.get(key, ()))}
+            goes = item.get("deletedWith") in gone
+            if touched and not goes:
+                unknown = {key: Unknown() if key in touched else value for key, value in item["inputs"].items()}
+                goes = bool(self._diff(self.work.provider_of(item), item, {**item, "inputs": unknown}).replaces)
+            if goes and not item.get("pendingReplacement"):
+                gone.add(item["urn"])
+                found.append(item)
+        return found
+
+    def _changes(self, old: Resource | None, new: Resource, diff: Diff | None) -> tuple[Change, ...]:
+        """Return what differs, property by property; where the program asks for the same as before, what drifted."""
+        news, old, diff = new.get("inputs", {}), old or {}, diff or Diff()
+        found = steps.differences(steps.without_defaults(old.get("inputs", {}), news), news)
+        seen = {change.root for change in found}
+        for key in diff.changed if old else ():
+            if key not in seen and key in news:
+                found += steps.differences(old.get("outputs", {}).get(key), news[key], key)
+        return tuple(replace(change, replaces=change.root in diff.replaces) for change in found)
+
+    def read(self, goal: Goal, id_: str) -> Resource:
+        """Read a StackReference; it is in the state as something that is not ours."""
+        urn, name = self.urn_of(goal), str(unwrap(goal.inputs).get("name", id_))
+        found = self.work.read_stack(name)
+        names = sorted(key for key, value in found.items() if contains(value, Secret))
+        outputs = {"name": name, "outputs": found, "secretOutputNames": names}
+        new = {**goal.fields(urn), "id": id_, "inputs": {"name": name}, "outputs": outputs}
+        old = self.work.olds.get(urn)
+        self.goals[urn] = goal
+        self.work.put(old, {**(old or {}), **new})
+        return new
+
+    def outputs(self, urn: str, values: dict[str, Any]) -> None:
+        """Record the outputs of a component or of the stack."""
+        resource = self.work.news.get(urn)
+        if resource is None:
+            return
+        if not self.work.dry:
+            # Unknown in an update: what it came from failed. What was there before stays.
+            old = self.work.olds.get(urn, {}).get("outputs", {})
+            unknown = [key for key, value in values.items() if contains(value, Unknown)]
+            values = {key: old.get(key) if key in unknown else value for key, value in values.items()}
+            values = {key: value for key, value in values.items() if key not in unknown or key in old}
+        if values != resource.get("outputs", {}):
+            self.work.news[urn] = steps.without_blanks({**resource, "outputs": values})

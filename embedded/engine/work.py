@@ -1,0 +1,189 @@
+"""What one run holds in its hands: the old and the new resources, the providers, what is told. Called by the steps of a run.
+
+The state is saved before and after each operation; a preview goes the same way without operations and without saves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from embedded.engine import steps
+from embedded.engine.errors import ResourceError, in_words
+from embedded.engine.events import Operation, Phase, Report, StepEvent
+from embedded.engine.provider import Provider
+from embedded.engine.state import Snapshot
+from embedded.engine.steps import Change, Resource
+from embedded.engine.values import Secret, Unknown, contains, mark_secrets, unwrap
+from infra.errors import ChatdbError
+
+
+class Work:
+    """One run over one stack.
+
+    Args:
+        snapshot: The stack as it was.
+        stack: Its name.
+        project: The project's name.
+        providers: Makes the provider of a package from its inputs.
+        read_stack: Returns the outputs of the stack a StackReference names.
+        save: Puts a snapshot on the disk; None for a preview.
+        report: Told each step.
+
+    Attributes:
+        olds: The resources as they were, by URN, but for those that wait to be deleted.
+        left: What of them is still in the state as it was, in order.
+        news: The resources as they are now, by URN, in order.
+        failed: URNs of what failed, and of what was left out for it.
+        interrupted: URN and kind of the operations that a killed run did not end.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        stack: str,
+        project: str,
+        providers: Callable[[str, dict[str, Any]], Provider],
+        read_stack: Callable[[str], dict[str, Any]],
+        save: Callable[[Snapshot], None] | None,
+        report: Report,
+    ) -> None:
+        self.stack, self.project, self.read_stack, self.dry = stack, project, read_stack, save is None
+        self.olds = {item["urn"]: item for item in snapshot.resources if not item.get("delete")}
+        self.left = list(snapshot.resources)
+        self.news: dict[str, Resource] = {}
+        self.failed: set[str] = set()
+        self.interrupted = {(item["urn"], kind) for item, kind in snapshot.pending}
+        self.errors: list[ChatdbError] = []
+        self.counts: dict[str, int] = {}
+        self._pending: list[tuple[Resource, str]] = []
+        self._doing: Operation = "check"
+        self._make_provider, self._providers = providers, dict[str, Provider | None]()
+        self._save, self._report = save, report
+
+    def snapshot(self) -> Snapshot:
+        """Return the stack as it is now."""
+        return Snapshot([*self.news.values(), *self.left], list(self._pending))
+
+    def save(self) -> None:
+        """Put the stack as it is now on the disk."""
+        if self._save is not None:
+            self._save(self.snapshot())
+
+    def put(self, old: Resource | None, new: Resource) -> None:
+        """Take a resource as it is now into the state, in the place of the old one."""
+        if old is not None:
+            self.swap(old, None)
+        self.news[new["urn"]] = new if new is old else steps.without_blanks(new)
+
+    def swap(self, old: Resource, new: Resource | None) -> None:
+        """Put another object in the place of one that is left; None takes it out."""
+        self.left = [new if item is old else item for item in self.left if item is not old or new is not None]  # type: ignore[misc]
+        if new is not None and self.olds.get(old["urn"]) is old:
+            self.olds[old["urn"]] = new
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a resource its new URN, everywhere it is mentioned."""
+        renamed = {id(item): steps.rename(item, old, new) for item in self.left}
+        self.olds = {new if urn == old else urn: renamed.get(id(item), item) for urn, item in self.olds.items()}
+        self.left = [renamed[id(item)] for item in self.left]
+
+    def provider_of(self, resource: Resource) -> Provider | None:
+        """Return the provider of a resource; None for components, providers, and where it is not known yet."""
+        urn = steps.provider_urn(resource.get("provider", ""))
+        if not urn or resource["type"] == steps.STACK_REFERENCE:
+            return None
+        if urn not in self._providers:
+            declared = self.news.get(urn) or self.olds.get(urn)
+            if declared is None:
+                raise ResourceError("its provider is not there", detail=urn, hint="Declare it before its resources.")
+            inputs = declared.get("inputs", {})
+            package = steps.package_of(declared["type"])
+            self._providers[urn] = None if contains(inputs, Unknown) else self._make_provider(package, unwrap(inputs))
+        return self._providers[urn]
+
+    def marked(self, outputs: Mapping[str, Any], resource: Resource) -> dict[str, Any]:
+        """Return the outputs with their secrets marked: as the inputs are, and as `additionalSecretOutputs` asks."""
+        marked = mark_secrets(outputs, resource.get("inputs", {}))
+        for key in resource.get("additionalSecretOutputs", ()):
+            if key in marked and not isinstance(marked[key], Secret):
+                marked[key] = Secret(marked[key])
+        return marked
+
+    @contextmanager
+    def step(
+        self, kind: Operation, resource: Resource, changes: tuple[Change, ...], pending: str, *, counted: bool = True
+    ) -> Iterator[None]:
+        """Save and report around one operation; `pending` is its name among the state's pending operations."""
+        if self.dry or steps.is_provider(resource):
+            yield
+            self.told(kind, resource, changes, counted=counted)
+            return
+        entry = (dict(resource), pending)
+        self._pending.append(entry)
+        self.save()
+        self._doing = kind
+        self._tell(kind, "start", resource, changes)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._pending.remove(entry)
+            self.save()
+        self.told(kind, resource, changes, seconds=time.monotonic() - began, counted=counted)
+
+    def told(
+        self,
+        kind: Operation,
+        resource: Resource,
+        changes: tuple[Change, ...] = (),
+        *,
+        seconds: float = 0.0,
+        counted: bool = True,
+    ) -> None:
+        """Report and count what was done or, in a preview, would be; default providers are the engine's own."""
+        self._doing = "check"
+        if steps.is_provider(resource) and steps.name_of(resource["urn"]).startswith("default"):
+            return
+        if counted:
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+        if kind != "same":
+            self._tell(kind, "planned" if self.dry else "done", resource, changes, seconds=seconds)
+
+    def fail(self, resource: Resource, error: Exception) -> None:
+        """Keep the error of a resource; what depends on it will be left out, the rest goes on."""
+        self.failed.add(resource["urn"])
+        self.errors.append(in_words(error, resource["type"], steps.name_of(resource["urn"])))
+        self._tell(self._doing, "failed", resource, message=str(self.errors[-1]))
+
+    def close(self) -> None:
+        """Let go of the providers' connections."""
+        for provider in self._providers.values():
+            if provider is not None:
+                provider.close()
+
+    def _tell(
+        self,
+        kind: Operation,
+        phase: Phase,
+        resource: Resource,
+        changes: tuple[Change, ...] = (),
+        *,
+        seconds: float = 0.0,
+        message: str = "",
+    ) -> None:
+        urn, type_ = resource["urn"], resource["type"]
+        event = StepEvent(
+            operation=kind,
+            phase=phase,
+            urn=urn,
+            type=type_,
+            name=steps.name_of(urn),
+            changes=changes,
+            seconds=seconds,
+            message=message,
+        )
+        self._report(event)

@@ -1,0 +1,233 @@
+"""Indexes built online: whatever an attempt left behind, the next run ends with a valid index or says what to mend."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from infra.connection import Target, connect
+from infra.migrations import filename, ledger, runner, statements
+from infra.migrations.failures import InvalidIndexError, MigrationFailedError
+from infra.migrations.model import Event, Migration
+from infra.migrations.options import Options
+from tests.support.migration_files import file, tables
+
+ONLINE = "transaction:false"
+BUILD = "CREATE INDEX CONCURRENTLY online_idx ON public.table_1 (lower(word)) WHERE id > 5"
+VARIANTS = {"plain": "", "if not exists": "IF NOT EXISTS "}
+
+
+def with_statement(text: str, *, options: str = ONLINE) -> tuple[Migration, ...]:
+    """Return a table's file and one more with this statement between two others."""
+    up = f"ALTER TABLE table_1 ADD COLUMN before int;\n{text};\nALTER TABLE table_1 ADD COLUMN after int;"
+    return filename.parse_all({**tables(1), "0002_online.sql": file(up, "", options=options)})
+
+
+def indexes(target: Target) -> dict[str, bool]:
+    """Return the indexes of table_1 and whether each is valid."""
+    with connect(target) as connection:
+        return dict(
+            connection.execute(
+                "SELECT c.relname, i.indisvalid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+                "WHERE i.indrelid = 'table_1'::regclass ORDER BY 1"
+            ).fetchall()
+        )
+
+
+def begin_second_statement(target: Target, migrations: tuple[Migration, ...]) -> None:
+    """Put the ledger where a run leaves it that was killed while its second statement ran."""
+    runner.apply(target, migrations, options=Options(), to=1)
+    migration = migrations[1]
+    parts = statements.split(migration)
+    with connect(target) as connection:
+        connection.execute(parts[0].text)
+        connection.execute(ledger.begin(migration, "up", len(parts)))
+        connection.execute(
+            ledger.progress(migration, "up", begun=2, done=1, total=len(parts), digest=statements.digest(parts, 1))
+        )
+
+
+def leave_invalid(target: Target, name: str = "online_idx") -> None:
+    """Leave an INVALID index on table_1: a unique one over duplicates."""
+    with connect(target) as connection:
+        connection.execute("INSERT INTO table_1 VALUES (1, 'same'), (2, 'same')")
+        with pytest.raises(Exception, match="could not create unique index"):
+            connection.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON table_1 (word)")
+        connection.execute("DELETE FROM table_1")
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_a_unique_build_over_duplicates_names_them_and_goes_on_once_they_are_mended(
+    database: Target, variant: str
+) -> None:
+    """What every other runner leaves for good: an INVALID index, and a second run that fails or calls it done."""
+    migrations = with_statement(f"CREATE UNIQUE INDEX CONCURRENTLY {variant}online_idx ON table_1 (word)")
+    runner.apply(database, migrations, options=Options(), to=1)
+    with connect(database) as connection:
+        connection.execute("INSERT INTO table_1 VALUES (1, 'same'), (2, 'same')")
+    with pytest.raises(MigrationFailedError) as caught:
+        runner.apply(database, migrations, options=Options())
+    assert str(caught.value) == (
+        "migration 0002_online failed at line 3\n"
+        'DETAIL: 0002_online.sql:3: could not create unique index "online_idx" — Key (word)=(same) is duplicated.\n'
+        "HINT: Mend the duplicates that are named, then run the same command again: it goes on here.\n"
+        "STATE: applied 0001; failed 0002 at line 3; the next run goes on at its statement 2."
+    )
+    row = runner.status(database, migrations).rows[-1]
+    assert (row.statements_done, row.statements_total, row.finished_at) == (1, 3, None)
+    assert row.error == 'could not create unique index "online_idx" — Key (word)=(same) is duplicated.'
+    assert indexes(database)["online_idx"] is False
+    with connect(database) as connection:
+        connection.execute("DELETE FROM table_1 WHERE id = 2")
+    events: list[Event] = []
+    applied = runner.apply(database, migrations, options=Options(), report=events.append)
+    assert applied.names == ("0002_online",)
+    assert indexes(database)["online_idx"] is True
+    assert [event.text for event in events if event.kind == "recovering"] == [
+        "0002_online: dropping the INVALID index public.online_idx of an attempt that was cut short"
+    ]
+    row = runner.status(database, migrations).rows[-1]
+    assert (row.statements_done, row.error, row.finished_at is None) == (3, "", False)
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_a_build_whose_session_was_ended_is_built_again_in_the_same_run(database: Target, variant: str) -> None:
+    """The connection is lost, the index is INVALID: the run connects again, clears it away and goes on."""
+    migrations = with_statement(BUILD.replace("online_idx", f"{variant}online_idx"))
+    runner.apply(database, migrations, options=Options(), to=1)
+    events: list[Event] = []
+    with connect(database) as old, connect(database) as other:
+        old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        old.execute("SELECT 1")  # a snapshot that the build waits for
+
+        def end_it() -> None:
+            ended = False
+            while not ended:
+                row = other.execute(
+                    "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' "
+                    "AND wait_event_type = 'Lock' AND datname = current_database()"
+                ).fetchone()
+                ended = bool(row and row[0])
+            old.rollback()
+
+        ending = threading.Thread(target=end_it)
+        ending.start()
+        applied = runner.apply(database, migrations, options=Options(), report=events.append)
+        ending.join()
+    assert (applied.names, indexes(database)["online_idx"]) == (("0002_online",), True)
+    assert [event.kind for event in events].count("retrying") == 1
+    assert [event.kind for event in events].count("recovering") == 1
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_a_build_that_was_done_but_not_recorded_counts_as_done(database: Target, variant: str) -> None:
+    """Killed between the index and the record: it is not built a second time."""
+    migrations = with_statement(BUILD.replace("online_idx", f"{variant}online_idx"))
+    begin_second_statement(database, migrations)
+    with connect(database) as connection:
+        connection.execute(BUILD)
+        oid = connection.execute("SELECT 'online_idx'::regclass::oid").fetchone()
+        assert runner.apply(database, migrations, options=Options()).names == ("0002_online",)
+        assert connection.execute("SELECT 'online_idx'::regclass::oid").fetchone() == oid
+
+
+OTHERS = {
+    "another column": "CREATE INDEX online_idx ON table_1 (id)",
+    "unique": "CREATE UNIQUE INDEX online_idx ON table_1 (lower(word)) WHERE id > 5",
+    "without its condition": "CREATE INDEX online_idx ON table_1 (lower(word))",
+    "another method": "CREATE INDEX online_idx ON table_1 USING hash (lower(word)) WHERE id > 5",
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "not begun"])
+def test_another_index_of_the_name_is_never_taken_for_ours(database: Target, *, other: str, begun: bool) -> None:
+    """IF NOT EXISTS would take any index of the name."""
+    migrations = with_statement(BUILD.replace("online_idx", "IF NOT EXISTS online_idx"))
+    if begun:
+        begin_second_statement(database, migrations)
+    else:
+        runner.apply(database, migrations, options=Options(), to=1)
+    with connect(database) as connection:
+        connection.execute(other)
+    with pytest.raises(InvalidIndexError) as caught:
+        runner.apply(database, migrations, options=Options())
+    assert caught.value.message == "migration 0002_online finds another index named public.online_idx"
+    assert caught.value.detail.startswith("it stands already as: CREATE ")
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_an_invalid_index_that_is_not_ours_fails_the_step(database: Target, variant: str) -> None:
+    """It is somebody's unfinished work: named, with what to do, and left alone."""
+    migrations = with_statement(BUILD.replace("online_idx", f"{variant}online_idx"))
+    runner.apply(database, migrations, options=Options(), to=1)
+    leave_invalid(database)
+    for _ in range(2):
+        with pytest.raises(InvalidIndexError) as caught:
+            runner.apply(database, migrations, options=Options())
+        assert caught.value.message == (
+            "migration 0002_online finds an INVALID index public.online_idx that it did not make"
+        )
+        assert caught.value.hint == "Drop it, then run again: DROP INDEX CONCURRENTLY public.online_idx;"
+    with connect(database) as connection:
+        connection.execute("DROP INDEX CONCURRENTLY online_idx")
+    assert runner.apply(database, migrations, options=Options()).names == ("0002_online",)
+
+
+def test_if_not_exists_over_an_invalid_index_fails_a_transactional_file_too(database: Target) -> None:
+    """The server would skip it with a notice."""
+    migrations = with_statement("CREATE INDEX IF NOT EXISTS online_idx ON table_1 (word)", options="")
+    runner.apply(database, migrations, options=Options(), to=1)
+    leave_invalid(database)
+    with pytest.raises(InvalidIndexError) as caught:
+        runner.apply(database, migrations, options=Options())
+    assert caught.value.state == "applied 0001; failed 0002; 0002 left nothing behind."
+
+
+def test_a_drop_that_was_done_but_not_recorded_counts_as_done(database: Target) -> None:
+    """Killed between the drop and the record."""
+    migrations = with_statement("DROP INDEX CONCURRENTLY table_1_word_idx")
+    begin_second_statement(database, migrations)
+    with connect(database) as connection:
+        connection.execute("DROP INDEX table_1_word_idx")
+    assert runner.apply(database, migrations, options=Options()).names == ("0002_online",)
+
+
+def test_a_drop_of_what_was_never_there_fails(database: Target) -> None:
+    """A step that was not begun by us is not believed to be done."""
+    migrations = with_statement("DROP INDEX CONCURRENTLY nowhere_idx")
+    with pytest.raises(MigrationFailedError) as caught:
+        runner.apply(database, migrations, options=Options())
+    assert caught.value.sqlstate == "42704"
+
+
+@pytest.mark.parametrize("what", ["INDEX CONCURRENTLY table_1_word_idx", "TABLE CONCURRENTLY table_1"])
+def test_what_a_reindex_left_behind_is_named_and_cleared_away(database: Target, what: str) -> None:
+    """An INVALID _ccnew index costs every writer until somebody drops it."""
+    migrations = with_statement(f"REINDEX {what}")
+    begin_second_statement(database, migrations)
+    leave_invalid(database, "table_1_word_idx_ccnew")
+    events: list[Event] = []
+    runner.apply(database, migrations, options=Options(), report=events.append)
+    assert [event.text for event in events if event.kind == "recovering"] == [
+        "0002_online: dropping the INVALID index public.table_1_word_idx_ccnew of an attempt that was cut short"
+    ]
+    assert indexes(database) == {"table_1_pkey": True, "table_1_word_idx": True}
+
+
+def test_a_statement_that_may_share_a_transaction_runs_exactly_once(database: Target) -> None:
+    """It and its record are committed together, so there is no moment in which only one of them stands."""
+    up = "INSERT INTO table_1 VALUES (1, 'once');\nCREATE INDEX CONCURRENTLY table_1_id_idx ON table_1 (nonsense);"
+    migrations = filename.parse_all({**tables(1), "0002_online.sql": file(up, "", options=ONLINE)})
+    for _ in range(2):
+        with pytest.raises(MigrationFailedError):
+            runner.apply(database, migrations, options=Options())
+    mended = filename.parse_all(
+        {**tables(1), "0002_online.sql": file(up.replace("nonsense", "id"), "", options=ONLINE)}
+    )
+    assert runner.apply(database, mended, options=Options()).names == ("0002_online",)
+    with connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM table_1").fetchone() == (1,)
+    row = runner.status(database, mended).rows[-1]
+    assert (row.checksum, row.statements_done, row.statements_total) == (mended[1].checksum, 2, 2)

@@ -1,0 +1,113 @@
+"""The ledger is a chain: an edited, removed, moved or forged row is found and named."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.connection import Target, connect
+from infra.migrations import filename, runner
+from infra.migrations.errors import BrokenLedgerError
+from infra.migrations.options import Options
+from tests.support.migration_files import file, tables
+
+FILES = {**tables(3), "0004_online.sql": file("SELECT 1;\nSELECT 2;", "", options="transaction:false")}
+EDITED = "its hash does not follow from the row before it and its own fields: it was edited, moved or forged"
+FORGED = (
+    "INSERT INTO chatdb.ledger SELECT {sequence}, 5, '0005_x', checksum, direction, 1, 1, 1, '', started_at, "
+    "finished_at, actor, stack, tool_version, '', '{hash}' FROM chatdb.ledger WHERE sequence = 1"
+)
+TAMPERINGS = {
+    "checksum edited": (
+        "UPDATE chatdb.ledger SET checksum = 'sha256:0' WHERE sequence = 2",
+        "row 2 (up 0002_table_2)",
+        EDITED,
+    ),
+    "actor edited": (
+        "UPDATE chatdb.ledger SET actor = 'somebody' WHERE sequence = 1",
+        "row 1 (up 0001_table_1)",
+        EDITED,
+    ),
+    "time edited": (
+        "UPDATE chatdb.ledger SET finished_at = finished_at - interval '1 us' WHERE sequence = 3",
+        "row 3 (up 0003_table_3)",
+        EDITED,
+    ),
+    "error edited": ("UPDATE chatdb.ledger SET error = 'none' WHERE sequence = 4", "row 4 (up 0004_online)", EDITED),
+    "newest edited": ("UPDATE chatdb.ledger SET stack = 'prod' WHERE sequence = 4", "row 4 (up 0004_online)", EDITED),
+    "hash edited": (
+        "UPDATE chatdb.ledger SET chained_hash = 'f00' WHERE sequence = 2",
+        "row 2 (up 0002_table_2)",
+        EDITED,
+    ),
+    "newest made unfinished": (
+        "UPDATE chatdb.ledger SET finished_at = NULL, chained_hash = '' WHERE sequence = 4",
+        "row 4 (up 0004_online)",
+        EDITED,
+    ),
+    "first removed": (
+        "DELETE FROM chatdb.ledger WHERE sequence = 1",
+        "row 1",
+        "removed or renumbered: row 2 (up 0002_table_2) follows row 0",
+    ),
+    "middle removed": (
+        "DELETE FROM chatdb.ledger WHERE sequence = 2",
+        "row 2",
+        "removed or renumbered: row 3 (up 0003_table_3) follows row 1",
+    ),
+    "two removed": (
+        "DELETE FROM chatdb.ledger WHERE sequence IN (2, 3)",
+        "rows 2 to 3",
+        "removed or renumbered: row 4 (up 0004_online) follows row 1",
+    ),
+    "newest removed": (
+        "DELETE FROM chatdb.ledger WHERE sequence = 4",
+        "row 4",
+        "chatdb.head knows it as the newest; it was removed",
+    ),
+    "removed and closed up": (
+        "DELETE FROM chatdb.ledger WHERE sequence = 2; UPDATE chatdb.ledger SET sequence = sequence - 1 WHERE sequence > 2",
+        "row 2 (up 0003_table_3)",
+        EDITED,
+    ),
+    "swapped": (
+        "UPDATE chatdb.ledger SET sequence = -sequence WHERE sequence IN (2, 3); "
+        "UPDATE chatdb.ledger SET sequence = 5 + sequence WHERE sequence < 0",
+        "row 2 (up 0003_table_3)",
+        EDITED,
+    ),
+    "forged behind the newest": (FORGED.format(sequence=5, hash="abc"), "row 5 (up 0005_x)", EDITED),
+    "all removed": ("DELETE FROM chatdb.ledger", "row 4", "chatdb.head knows it as the newest; it was removed"),
+    "head removed": ("DELETE FROM chatdb.head", "row 1 (up 0001_table_1)", EDITED),
+    "head moved back": (
+        "UPDATE chatdb.head SET (sequence, chained_hash) = (SELECT sequence, chained_hash FROM chatdb.ledger WHERE sequence = 3)",
+        "row 4 (up 0004_online)",
+        EDITED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "row", "reason"), TAMPERINGS.values(), ids=TAMPERINGS)
+def test_a_ledger_changed_by_hand_is_found_and_the_row_named(
+    database: Target, *, statement: str, row: str, reason: str
+) -> None:
+    """Nothing is planned on a history that is not true."""
+    migrations = filename.parse_all(FILES)
+    runner.apply(database, migrations, options=Options(stack="dev"))
+    with connect(database) as connection:
+        connection.execute(statement)
+    with pytest.raises(BrokenLedgerError) as caught:
+        runner.status(database, migrations)
+    assert (caught.value.message, caught.value.detail) == (f"the ledger was changed by hand at {row}", reason)
+
+
+def test_a_chain_holds_whatever_the_session_shows_times_in(database: Target) -> None:
+    """The hash does not depend on TimeZone, DateStyle or the like."""
+    migrations = filename.parse_all(FILES)
+    runner.apply(database, migrations, options=Options(stack="dév", actor="Ünal"))
+    with connect(database) as connection:
+        name = database.database
+        connection.execute(f"ALTER DATABASE {name} SET TimeZone = 'Asia/Kathmandu'")
+        connection.execute(f"ALTER DATABASE {name} SET DateStyle = 'German'")
+        connection.execute(f"ALTER DATABASE {name} SET extra_float_digits = -5")
+    status = runner.status(database, migrations)
+    assert (status.version, {row.actor for row in status.rows}) == (4, {"Ünal"})

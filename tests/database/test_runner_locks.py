@@ -1,0 +1,147 @@
+"""Waiting for locks: short and again for what holds others up, long for what does not, and the blocker is named."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from infra.connection import Target, connect
+from infra.migrations import blockers, filename, runner
+from infra.migrations.failures import LockWaitError
+from infra.migrations.model import Event
+from infra.migrations.options import Options
+from tests.support.migration_files import file, tables
+
+QUERY = "SELECT word, 'a secret' FROM table_1 WHERE id = 4711"
+
+
+@contextmanager
+def reader(target: Target) -> Iterator[psycopg.Connection[Any]]:
+    """Hold a lock on table_1 by an open transaction; its rollback ends it."""
+    with connect(target.to(application_name="report")) as connection:
+        connection.execute("BEGIN")
+        connection.execute(QUERY)
+        yield connection
+        connection.rollback()
+
+
+def with_column(options: str = "") -> dict[str, str]:
+    return {**tables(1), "0002_column.sql": file("ALTER TABLE table_1 ADD COLUMN more text;", "", options=options)}
+
+
+@pytest.mark.parametrize("options", ["", "transaction:false"], ids=["transactional", "online"])
+def test_a_lock_that_is_not_had_in_time_gives_up_and_names_the_blocker(database: Target, options: str) -> None:
+    """55P03 after several attempts: pid, role, application, age, and the query with its literals masked."""
+    runner.apply(database, filename.parse_all(tables(1)), options=Options())
+    events: list[Event] = []
+    with reader(database) as blocking, pytest.raises(LockWaitError) as caught:
+        pid = blocking.info.backend_pid
+        runner.apply(
+            database,
+            filename.parse_all(with_column(options)),
+            options=Options(lock_timeout_ms=400, lock_budget_s=1.0),
+            report=events.append,
+        )
+    error = caught.value
+    assert (error.sqlstate, error.line) == ("55P03", 2)
+    assert error.message == "migration 0002_column failed at line 2"
+    assert f"in the way: pid {pid}, {database.user} (report), idle in transaction for " in error.detail
+    assert error.detail.endswith(": SELECT word, ? FROM table_1 WHERE id = ?")
+    left = "0002 left nothing behind" if not options else "the next run goes on at its statement 1"
+    assert error.state == f"applied 0001; failed 0002 at line 2; {left}."
+    assert {event.kind for event in events} >= {"waiting", "retrying"}
+    named = [blocker for event in events for blocker in event.blockers]
+    assert {(blocker.pid, blocker.application) for blocker in named} == {(pid, "report")}
+
+
+def test_once_the_blocker_has_ended_the_file_is_applied(database: Target) -> None:
+    """The attempts go on until the budget is used up."""
+    runner.apply(database, filename.parse_all(tables(1)), options=Options())
+    with reader(database) as blocking:
+        ends = threading.Timer(1.0, blocking.rollback)
+        ends.start()
+        applied = runner.apply(database, filename.parse_all(with_column()), options=Options(lock_timeout_ms=200))
+        ends.join()
+    assert applied.names == ("0002_column",)
+
+
+def test_writers_are_not_held_up_while_the_blocker_lasts(database: Target) -> None:
+    """Between attempts nothing of ours stands in the lock's queue: a writer passes although a reader blocks us."""
+    runner.apply(database, filename.parse_all(tables(1)), options=Options())
+    waits: list[float] = []
+    retried = threading.Event()
+
+    def report(event: Event) -> None:
+        if event.kind == "retrying":
+            retried.set()
+
+    with reader(database) as blocking:
+        applying = threading.Thread(
+            target=lambda: runner.apply(database, filename.parse_all(with_column()), options=Options(), report=report)
+        )
+        applying.start()
+        assert retried.wait(10)
+        with connect(database) as writer:
+            writer.execute("SET lock_timeout = '1s'")
+            for number in range(50):
+                started = time.monotonic()
+                writer.execute("INSERT INTO table_1 (id) VALUES (%s)", (number,))
+                waits.append(time.monotonic() - started)
+                time.sleep(0.01)
+        blocking.rollback()
+        applying.join()
+    assert len(waits) == 50
+    assert runner.status(database, filename.parse_all(with_column())).version == 2
+
+
+def test_validating_may_wait_long(database: Target) -> None:
+    """VALIDATE CONSTRAINT holds nobody up, so one attempt may outlast the short budget."""
+    files = {
+        **tables(1),
+        "0002_check.sql": file("ALTER TABLE table_1 ADD CONSTRAINT positive CHECK (id > 0) NOT VALID;"),
+        "0003_validate.sql": file("ALTER TABLE table_1 VALIDATE CONSTRAINT positive;"),
+    }
+    runner.apply(database, filename.parse_all(files), options=Options(), to=2)
+    kinds: list[str] = []
+    with connect(database) as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE table_1 IN SHARE UPDATE EXCLUSIVE MODE")
+        ends = threading.Timer(1.5, other.rollback)
+        ends.start()
+        applied = runner.apply(
+            database,
+            filename.parse_all(files),
+            options=Options(lock_timeout_ms=100, lock_budget_s=0.5),
+            report=lambda event: kinds.append(event.kind),
+        )
+        ends.join()
+    assert (applied.version, "retrying" in kinds, "waiting" in kinds) == (3, False, True)
+
+
+def test_an_application_role_s_timeouts_do_not_cut_a_migration_short(database: Target) -> None:
+    """A statement_timeout set on the role is for the service, not for DDL."""
+    with connect(database) as connection:
+        connection.execute(f"ALTER DATABASE {database.database} SET statement_timeout = '200ms'")
+    files = {"0001_slow.sql": file("SELECT pg_sleep(0.5);")}
+    assert runner.apply(database, filename.parse_all(files), options=Options()).version == 1
+
+
+MASKED = {
+    "strings": ("SELECT 'a''b', E'it\\'s', $$x$$, $t$y$t$", "SELECT ?, ?, ?, ?"),
+    "numbers": ("SELECT 42, 4.2, t1.a2 FROM t1 WHERE a=7", "SELECT ?, ?, t1.a2 FROM t1 WHERE a=?"),
+    "cut off by the view": ("INSERT INTO t VALUES ('a long sec", "INSERT INTO t VALUES (?"),
+    "lines": ("SELECT\n  a\nFROM t", "SELECT a FROM t"),
+    "long": ("SELECT " + "a, " * 100, "SELECT " + "a, " * 37 + "a…"),
+}
+
+
+@pytest.mark.parametrize(("query", "shown"), MASKED.values(), ids=MASKED)
+def test_what_is_shown_of_a_query_holds_no_literals(query: str, shown: str) -> None:
+    """Another session's statement may hold people's words."""
+    assert blockers.masked(query) == shown
