@@ -32,6 +32,7 @@ class Target:
         sslrootcert: Path of the CA file for verify-ca and verify-full; empty for libpq's default.
         connect_timeout_s: Time in seconds that one attempt to connect may take.
         application_name: What `pg_stat_activity` shows.
+        further: Other keywords of libpq that a connection string brought, such as channel_binding or sslcert.
     """
 
     host: str
@@ -44,6 +45,7 @@ class Target:
     sslrootcert: str = ""
     connect_timeout_s: int = 10
     application_name: str = "chatdb"
+    further: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def label(self) -> str:
@@ -57,6 +59,7 @@ class Target:
     def parameters(self) -> dict[str, Any]:
         """Return the connection as libpq's keywords; it holds the password, so it is never shown."""
         parameters: dict[str, Any] = {
+            **dict(self.further),
             "host": self.host,
             "port": self.port,
             "dbname": self.database,

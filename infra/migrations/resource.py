@@ -38,12 +38,20 @@ class MigrationsProvider(PlainErrorProvider):
             pending = _pending(_olds, news, migrations)
         except ChatdbError as error:
             return CheckResult(news, [CheckFailure("migrations", str(error))])
-        return CheckResult({**news, "pending": pending}, [])
+        # Applied by an earlier update and pending again: someone stepped back, and the state does not know.
+        undone = [name for name in pending if name in _olds.get("migrations", {})]
+        return CheckResult({**news, "pending": pending, "undone": undone}, [])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Ask for an update where something is pending, drifted, or the connection changed."""
+        """Ask for an update where something is pending, was undone, has drifted, or the connection changed.
+
+        A refresh asks too, with inputs from before the last update: what was pending then is among `applied`.
+        """
         changed = changed_keys(_olds, _news, (*CONNECTION_KEYS, "migrations"))
-        return DiffResult(changes=bool(changed or _news.get("pending") or _olds.get("drift")), stables=["product"])
+        applied = _olds.get("applied", [])
+        pending = [name for name in _news.get("pending", []) if name not in applied]
+        changes = bool(changed or pending or _news.get("undone") or _olds.get("drift"))
+        return DiffResult(changes=changes, stables=["product"])
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Apply everything pending and verify."""
@@ -105,7 +113,7 @@ def _pending(olds: dict[str, Any], news: dict[str, Any], migrations: tuple[Migra
 def _apply(props: dict[str, Any]) -> dict[str, Any]:
     migrations = _migrations(props)
     target = _target(props)
-    runner.apply(
+    done = runner.apply(
         target,
         migrations,
         options=Options(stack=props["stack"], tool_version=VERSION),
@@ -113,20 +121,27 @@ def _apply(props: dict[str, Any]) -> dict[str, Any]:
             products.load(props["product"]), stand_ins=bool(props["standIns"]), adopt=bool(props["adopt"])
         ),
     )
+    if not done.names:
+        # The runner verifies what it has changed; an update for drift or a new password changes nothing.
+        _verified(props, done.version).require()
     return {**props, **_facts(runner.status(target, migrations), migrations), "drift": []}
 
 
 def _drift(props: dict[str, Any], version: int) -> list[str]:
     """Return a sentence for each difference between the live database and the snapshot of its version."""
+    return [difference.sentence for difference in _verified(props, version).differences]
+
+
+def _verified(props: dict[str, Any], version: int) -> verification.Report:
     with connect(_target(props)) as connection:
-        report = verification.verify(connection, products.load(props["product"]), version)
-    return [difference.sentence for difference in report.differences]
+        return verification.verify(connection, products.load(props["product"]), version)
 
 
 def _facts(status: Status, migrations: tuple[Migration, ...]) -> dict[str, Any]:
     """Return the outputs that tell where the database is."""
     applied = [migration for migration in migrations if migration.version <= status.version]
     return {
+        "applied": [migration.name for migration in applied],
         "version": f"{status.version:04d}",
         "digest": planner.digest(applied),
         "ledgerHash": status.rows[-1].chained_hash if status.rows else "",

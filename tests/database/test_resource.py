@@ -1,0 +1,176 @@
+"""The migrations as a dynamic resource, called as Pulumi calls it: check, diff, create, update, read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pulumi.output import UNKNOWN
+
+from infra import products
+from infra.connection import Target, connect
+from infra.migrations import directory
+from infra.migrations.preflight import PrerequisiteMissingError
+from infra.migrations.resource import MigrationsProvider
+from infra.verification import VerificationFailedError
+
+LYRA = products.load("lyra")
+NAMES = [migration.name for migration in directory.read(LYRA.migrations_folder)]
+provider = MigrationsProvider()
+
+
+def inputs(target: Target, **changes: Any) -> dict[str, Any]:
+    """Return what the program gives for lyra in this database."""
+    return {
+        "product": "lyra",
+        "migrations": {file.name: file.text.split("\n") for file in directory.read(LYRA.migrations_folder)},
+        "host": target.host,
+        "port": target.port,
+        "database": target.database,
+        "user": target.user,
+        "password": target.password,
+        "owner": target.role,
+        "sslMode": target.sslmode,
+        "sslRootCert": "",
+        "standIns": False,
+        "adopt": False,
+        "stack": "test",
+        **changes,
+    }
+
+
+def checked(olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
+    result = provider.check(olds, news)
+    assert result.failures == []
+    return result.inputs
+
+
+@pytest.fixture
+def empty(product_database: Callable[..., Target]) -> Target:
+    """A database of lyra with the application's tables and nothing of ours."""
+    return product_database("lyra")
+
+
+@pytest.fixture
+def made(empty: Target) -> tuple[Target, dict[str, Any]]:
+    """The same with everything applied, and the resource's state."""
+    state = provider.create(checked({}, inputs(empty))).outs
+    assert state is not None
+    return empty, state
+
+
+def test_check_names_what_is_pending(empty: Target) -> None:
+    """All of it in an empty database, none once it is applied."""
+    first = checked({}, inputs(empty))
+    assert first["pending"] == NAMES
+    provider.create(first)
+    assert checked(first, inputs(empty))["pending"] == []
+
+
+def test_check_of_a_database_still_to_be_made_takes_all_as_pending(empty: Target) -> None:
+    """In a first preview the password is not known; with a retry the database may be missing."""
+    assert checked({}, inputs(empty, password=UNKNOWN))["pending"] == NAMES
+    assert checked({}, inputs(empty, database="not_there"))["pending"] == NAMES
+
+
+def test_check_refuses_an_edited_file_in_the_preview(made: tuple[Target, dict[str, Any]]) -> None:
+    """The failure is our text; nothing is raised, so Pulumi shows no traceback."""
+    target, _ = made
+    news = inputs(target)
+    news["migrations"][NAMES[0]] = [*news["migrations"][NAMES[0]], "-- edited"]
+    failures = provider.check({}, news).failures
+    assert [failure.property for failure in failures] == ["migrations"]
+    assert failures[0].reason.startswith(f"migration {NAMES[0]} was changed after it was applied\nDETAIL: ")
+    assert "\nHINT: " in failures[0].reason
+
+
+def test_create_applies_all_and_reports_version_and_digest(made: tuple[Target, dict[str, Any]]) -> None:
+    """The outputs are the inputs and where the database is."""
+    _, state = made
+    assert state["version"] == f"{len(NAMES):04d}"
+    assert state["digest"].startswith("sha256:")
+    assert state["applied"] == NAMES
+    assert len(state["ledgerHash"]) == 64
+
+
+def test_nothing_pending_is_no_change(made: tuple[Target, dict[str, Any]]) -> None:
+    """In an update, and in a refresh, which asks with the inputs from before the last update."""
+    target, state = made
+    assert provider.diff("id", state, checked(state, inputs(target))).changes is False
+    before_the_update = {**inputs(target), "pending": NAMES, "undone": []}
+    read = provider.read("id", state)
+    assert read.outs is not None
+    assert provider.diff("id", read.outs, before_the_update).changes is False
+
+
+@pytest.mark.parametrize("key", ["host", "password", "user"])
+def test_a_changed_connection_is_an_update(made: tuple[Target, dict[str, Any]], key: str) -> None:
+    """So that a later delete never uses a stale password."""
+    _, state = made
+    assert provider.diff("id", state, {**state, "pending": [], "undone": [], key: "other"}).changes is True
+
+
+def test_what_was_undone_by_hand_is_pending_and_an_update(made: tuple[Target, dict[str, Any]]) -> None:
+    """A ledger that went back is seen without a refresh, and put right."""
+    target, state = made
+    with connect(target) as connection:
+        connection.execute("DROP SCHEMA chatdb CASCADE")
+        connection.execute("DROP TABLE chat_messages")
+    news = checked(state, inputs(target))
+    assert (news["pending"], news["undone"]) == (NAMES, NAMES)
+    assert provider.diff("id", state, news).changes is True
+    outs = provider.update("id", state, news).outs
+    assert outs is not None
+    assert outs["applied"] == NAMES
+
+
+def test_read_reports_drift_and_the_next_update_refuses_it_by_name(made: tuple[Target, dict[str, Any]]) -> None:
+    """A column's default changed by hand is a difference; an update does not hide it."""
+    target, state = made
+    with connect(target) as connection:
+        connection.execute("ALTER TABLE chat_messages ALTER COLUMN is_voice SET DEFAULT true")
+    read = provider.read("id", state)
+    assert read.outs is not None
+    assert len(read.outs["drift"]) == 1
+    assert "is_voice" in read.outs["drift"][0]
+    news = checked(state, inputs(target))
+    assert provider.diff("id", read.outs, news).changes is True
+    with pytest.raises(VerificationFailedError, match="lyra is not what version 0003 says"):
+        provider.update("id", read.outs, news)
+
+
+def test_read_of_a_dropped_database_says_it_is_gone(made: tuple[Target, dict[str, Any]]) -> None:
+    """Pulumi then makes it again."""
+    _, state = made
+    assert provider.read("id", {**state, "database": "not_there"}).id is None
+
+
+def test_a_missing_prerequisite_leaves_nothing_behind(product_database: Callable[..., Target]) -> None:
+    """The error is ours, with the table's name; no table of ours stands."""
+    target = product_database("lyra", stand_ins=False)
+    with pytest.raises(PrerequisiteMissingError, match=r"public\.users"):
+        provider.create(checked({}, inputs(target)))
+    with connect(target) as connection:
+        assert connection.execute("SELECT to_regclass('chat_messages')").fetchone() == (None,)
+
+
+def test_stand_ins_are_made_where_the_stack_asks(product_database: Callable[..., Target]) -> None:
+    """As dev does."""
+    target = product_database("lyra", stand_ins=False)
+    provider.create(checked({}, inputs(target, standIns=True)))
+    with connect(target) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
+
+
+def test_tables_that_stand_are_adopted_where_the_stack_asks(made: tuple[Target, dict[str, Any]]) -> None:
+    """The ledger records a baseline; no statement is run."""
+    target, _ = made
+    with connect(target) as connection:
+        connection.execute("DROP SCHEMA chatdb CASCADE")
+    outs = provider.create(checked({}, inputs(target, adopt=True))).outs
+    assert outs is not None
+    assert outs["applied"] == NAMES
+    with connect(target) as connection:
+        directions = connection.execute("SELECT DISTINCT direction FROM chatdb.ledger").fetchall()
+    assert directions == [("baseline",)]

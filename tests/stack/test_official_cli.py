@@ -1,0 +1,161 @@
+"""The same program on the official Pulumi CLI, and stacks that move between it and the embedded engine.
+
+The CLI and its postgresql plugin are in no package registry: these tests run where `pulumi` is on PATH.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from embedded.server import ServerFile
+from infra import products
+from tests.stack.test_bad_input import own
+from tests.support.project import Project, copied_project
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("pulumi") is None,
+    reason="the official Pulumi CLI is not on PATH; it and its postgresql plugin are in no package registry",
+)
+PASSPHRASE = "a passphrase for tests"
+
+
+class Cli:
+    """The Pulumi CLI in a copy of the project, with a backend of its own."""
+
+    def __init__(self, project: Project) -> None:
+        backend = project.folder / ".chatdb/backend"
+        backend.mkdir(parents=True, exist_ok=True)
+        self.project = project.with_environment(
+            CHATDB_ENGINE="auto",
+            PULUMI_BACKEND_URL=f"file://{backend}",
+            PULUMI_CONFIG_PASSPHRASE=PASSPHRASE,
+            PULUMI_SKIP_UPDATE_CHECK="true",
+        )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `pulumi` to its end."""
+        return subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=self.project.folder,
+            env=self.project.variables(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def succeed(self, *arguments: str) -> str:
+        """Run `pulumi`, which must succeed, and return its standard output."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture
+def cli() -> Iterator[Cli]:
+    """The CLI in a fresh copy of the project, dev's embedded server running."""
+    with copied_project() as project:
+        made = Cli(project)
+        made.project.succeed("server", "start", "--stack", "dev")
+        yield made
+
+
+def test_init_and_up_bring_the_stack_up_and_nothing_changes_after(cli: Cli) -> None:
+    """`pulumi stack init dev && pulumi up`; then preview, refresh and up find nothing to change."""
+    cli.succeed("stack", "init", "dev")
+    cli.succeed("up", "--yes", "--stack", "dev")
+    cli.succeed("preview", "--stack", "dev", "--expect-no-changes")
+    cli.succeed("refresh", "--yes", "--stack", "dev", "--expect-no-changes")
+    cli.succeed("up", "--yes", "--stack", "dev", "--expect-no-changes")
+    outputs = json.loads(cli.succeed("stack", "output", "--json", "--stack", "dev"))
+    assert sorted(outputs["products"]) == products.names()
+    assert outputs["connections"] == "[secret]"
+    assert cli.project.chatdb("url", "--product", "lyra").stdout.startswith("postgresql://lyra_app:")
+    reports = json.loads(cli.project.succeed("verify", "--json"))
+    assert {report["product"]: report["ok"] for report in reports} == dict.fromkeys(products.names(), True)
+    cli.succeed("destroy", "--yes", "--stack", "dev")
+
+
+def test_chatdb_runs_the_cli_and_shows_the_pending_sql_in_its_preview(cli: Cli) -> None:
+    """`chatdb preview` and `chatdb up` are the CLI where it is; the SQL of every pending migration is in the preview."""
+    done = cli.project.chatdb("preview", "--stack", "dev")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stack dev on the Pulumi CLI" in done.stderr
+    assert "CREATE TABLE IF NOT EXISTS public.chat_messages (" in done.stdout
+    assert "nothing to do" not in cli.project.succeed("up", "--stack", "dev", "--yes")
+    cli.project.succeed("destroy", "--stack", "dev", "--yes")
+
+
+def test_a_stack_of_the_embedded_engine_imports_as_unchanged(cli: Cli) -> None:
+    """Made here, exported, imported there: preview, refresh and up report no changes."""
+    cli.project.succeed("up", "--stack", "dev", "--yes", "--engine", "embedded")
+    file = cli.project.folder / "dev.json"
+    file.write_text(cli.project.succeed("stack", "export", "--stack", "dev"))
+    cli.succeed("stack", "init", "dev")
+    cli.succeed("stack", "import", "--stack", "dev", "--file", str(file))
+    cli.succeed("preview", "--stack", "dev", "--expect-no-changes")
+    cli.succeed("refresh", "--yes", "--stack", "dev", "--expect-no-changes")
+    cli.succeed("up", "--yes", "--stack", "dev", "--expect-no-changes")
+
+
+@pytest.mark.parametrize("refreshed", [False, True], ids=["as made", "refreshed"])
+def test_a_stack_of_the_cli_previews_as_unchanged_here(cli: Cli, *, refreshed: bool) -> None:
+    """Made there, exported, imported here: nothing to do."""
+    cli.succeed("stack", "init", "dev")
+    cli.succeed("up", "--yes", "--stack", "dev")
+    if refreshed:
+        cli.succeed("refresh", "--yes", "--stack", "dev")
+    file = cli.project.folder / "dev.json"
+    file.write_text(cli.succeed("stack", "export", "--stack", "dev"))
+    here = cli.project.with_environment(CHATDB_ENGINE="embedded")
+    here.succeed("stack", "import", "--stack", "dev", "--file", str(file))
+    assert here.succeed("preview", "--stack", "dev").startswith("nothing to do: ")
+    assert here.succeed("up", "--stack", "dev", "--yes").startswith("nothing to do: ")
+
+
+def settings(server: ServerFile, **changes: Any) -> dict[str, Any]:
+    return {**own(server), **changes}
+
+
+def test_the_text_of_a_failed_update_is_ours(cli: Cli, own_server: ServerFile) -> None:
+    """A missing prerequisite reads the same in `pulumi up`: three parts, no traceback."""
+    cli.project.write_stack("own", settings(own_server))
+    cli.succeed("stack", "init", "own")
+    cli.succeed("config", "set", "--stack", "own", "--secret", "chatdb:password", own_server.password)
+    done = cli.run("up", "--yes", "--stack", "own")
+    said = done.stdout + done.stderr
+    cli.succeed("destroy", "--yes", "--stack", "own")
+    assert done.returncode != 0
+    assert "public.users" in said
+    assert "HINT: " in said
+    assert "Traceback" not in said
+    assert own_server.password not in said
+
+
+def test_a_mistake_in_the_settings_reads_the_same(cli: Cli) -> None:
+    """The program's own error is its text alone."""
+    cli.project.write_stack("bad", {"prot": 5432})
+    cli.succeed("stack", "init", "bad")
+    done = cli.run("preview", "--stack", "bad")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "chatdb:prot: there is no such key; did you mean port?" in said
+    assert "Traceback" not in said
+
+
+def test_an_edited_migration_stops_the_preview_with_our_text(cli: Cli) -> None:
+    """A refused input is a failed check, and the program that the CLI then cancels leaves no traceback."""
+    cli.succeed("stack", "init", "dev")
+    cli.succeed("up", "--yes", "--stack", "dev")
+    file = next((cli.project.folder / "schema/lyra/migrations").glob("0001_*.sql"))
+    file.write_text(file.read_text() + "\n-- edited\n")
+    done = cli.run("preview", "--stack", "dev")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "was changed after it was applied" in said
+    assert "Traceback" not in said
