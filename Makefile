@@ -15,7 +15,7 @@ help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The virtual environment is made anew only where the pinned requirements changed.
-$(VENV)/.installed: requirements.txt pyproject.toml
+$(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "chatdb needs Python 3.11 or newer as $(PYTHON)"; \
 	  echo "DETAIL: found $$($(PYTHON) --version 2>&1)"; \

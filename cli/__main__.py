@@ -37,6 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) went away: that is no error, and nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except ImportError as error:
+        from cli.requirements import missing
+
+        worded = missing(error, options)
+        if worded is None:
+            raise
+        return _fail(worded, as_json=getattr(options, "json", False))
     except Exception as error:
         if os.environ.get("CHATDB_DEBUG"):
             raise

@@ -44,6 +44,11 @@ def option(*flags: str, **settings: Any) -> Option:
     return Option(flags, settings)
 
 
+def version(text: str) -> int:
+    """Return a version as people write it: 2, 0002, 0002_index_history."""
+    return int(text.partition("_")[0])
+
+
 STACK = option(
     "--stack", default=os.environ.get("CHATDB_STACK"), metavar="NAME", help="the stack (default: dev, or CHATDB_STACK)"
 )
@@ -56,6 +61,7 @@ ENGINE = option(
 YES = option("--yes", action="store_true", help="do not ask before acting")
 JSON = option("--json", action="store_true", help="print JSON for a machine to read")
 PRODUCT = option("--product", metavar="NAME", help="one product (default: every product of the stack)")
+EVERY_PRODUCT = option("--product", metavar="NAME", help="one product (default: all of schema/)")
 ONE_PRODUCT = option("--product", metavar="NAME", required=True, help="the product")
 SHOW_SECRETS = option("--show-secrets", action="store_true", help="print secrets in plain text")
 
@@ -64,9 +70,26 @@ CONNECTION = (
     option(
         "--url", metavar="URL", help="connection string (default: DATABASE_URL, POSTGRES_URL, or the PG* variables)"
     ),
+    # The same as fields; a password comes from PGPASSWORD or ~/.pgpass, never from the process list.
+    option(
+        "--host", metavar="HOST", help="server, in place of a connection string; the password is read from PGPASSWORD"
+    ),
+    option("--port", metavar="PORT", help="its port (default: 5432)"),
+    option("--database", metavar="NAME", help="database on it"),
+    option("--user", metavar="ROLE", help="role to log in as"),
+    option("--sslmode", metavar="MODE", help="libpq's sslmode: disable, prefer, require, verify-ca, verify-full"),
     option("--owner", metavar="ROLE", help="role to act as after login"),
 )
-TO = option("--to", metavar="VERSION", type=int, help="the version to stop at (default: the newest)")
+TO = option("--to", metavar="VERSION", type=version, help="the version to stop at (default: the newest)")
+SHAPE_OF = option(
+    "--to", metavar="VERSION", type=version, help="the version it has (default: the one whose shape stands there)"
+)
+WAIT = option(
+    "--wait",
+    metavar="SECONDS",
+    type=float,
+    help="how long to wait for a server that sleeps or starts (default: 30, and 0 for one on this machine)",
+)
 STAND_INS = option(
     "--stand-ins", action="store_true", help="make stand-ins of the application's tables that are missing"
 )
@@ -167,20 +190,20 @@ COMMANDS: tuple[Command, ...] = (
         summary="apply the pending migrations of one product, with or without a stack",
         example="DATABASE_URL=postgresql://me@localhost/chat chatdb apply --product robotics",
         run="cli.migrations:apply",
-        options=(ONE_PRODUCT, TO, STACK, ENGINE, *CONNECTION, STAND_INS, ADOPT, JSON),
+        options=(ONE_PRODUCT, TO, STACK, ENGINE, *CONNECTION, WAIT, STAND_INS, ADOPT, JSON),
     ),
     Command(
         name="status",
         summary="say which version a database is at and what is pending (exit status 2 where something is)",
         example="chatdb status --product lyra",
-        run="cli.migrations:status",
+        run="cli.history:status",
         options=(ONE_PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
     ),
     Command(
         name="history",
         summary="print what was done to a database, when and by whom",
         example="chatdb history --product robotics",
-        run="cli.migrations:history",
+        run="cli.history:history",
         options=(ONE_PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
     ),
     Command(
@@ -190,7 +213,13 @@ COMMANDS: tuple[Command, ...] = (
         run="cli.migrations:rollback",
         options=(
             ONE_PRODUCT,
-            option("--to", metavar="VERSION", type=int, required=True, help="the version to come back to; 0 for none"),
+            option(
+                "--to",
+                metavar="VERSION",
+                type=version,
+                required=True,
+                help="the version to come back to: 0002; 0 undoes everything, -1 is one step back",
+            ),
             option("--confirm", metavar="PHRASE", help="the product's phrase, in place of typing it"),
             option("--override-production", action="store_true", help="allow it on a stack marked as production"),
             STACK,
@@ -204,7 +233,55 @@ COMMANDS: tuple[Command, ...] = (
         summary="record that an existing database has a version's shape, after comparing it deeply",
         example="chatdb baseline --product insights --to 0001",
         run="cli.migrations:baseline",
-        options=(ONE_PRODUCT, TO, STACK, ENGINE, *CONNECTION, JSON),
+        options=(ONE_PRODUCT, SHAPE_OF, STACK, ENGINE, *CONNECTION, JSON),
+    ),
+    Command(
+        name="sql",
+        summary="print migrations as one script for psql or a web console, ledger rows included, without connecting",
+        example="chatdb sql --product storefront --from 0001 --out storefront.sql",
+        run="cli.script:sql",
+        options=(
+            ONE_PRODUCT,
+            option("--from", dest="after", metavar="VERSION", type=version, default=0, help="where it is (default: 0)"),
+            TO,
+            option("--out", metavar="FILE", help="write it to a file"),
+            option("--plain", action="store_true", help="the statements alone, without ledger rows and guards"),
+            STACK,
+        ),
+    ),
+    Command(
+        name="new",
+        summary="start a migration from a template, or draft it from what was edited in schema.sql",
+        example="chatdb new add_reactions --product lyra",
+        run="cli.draft:new",
+        options=(
+            option("name", metavar="NAME", nargs="?", help="what it does, as in add_reactions"),
+            ONE_PRODUCT,
+            option(
+                "--from-schema",
+                action="store_true",
+                help="draft it from the difference between schema.sql and what the migrations make, for review",
+            ),
+            JSON,
+        ),
+    ),
+    Command(
+        name="lint",
+        summary="lint migrations: what they lock, what breaks clients, what a reviewer needs",
+        example="chatdb lint --product robotics",
+        run="cli.lint:lint",
+        options=(EVERY_PRODUCT, JSON),
+    ),
+    Command(
+        name="snapshot",
+        summary="make the catalogue snapshot of every version anew, on a PostgreSQL of its own",
+        example="chatdb snapshot --check",
+        run="cli.snapshots:snapshot",
+        options=(
+            EVERY_PRODUCT,
+            option("--check", action="store_true", help="write nothing; exit status 2 where a snapshot differs"),
+            JSON,
+        ),
     ),
     Command(
         name="stack export",

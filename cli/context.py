@@ -48,10 +48,14 @@ def setting(stack: str, key: str) -> Any:
 def server_of(stack: str) -> EmbeddedServer | None:
     """Return the stack's embedded server, running or not; None where its settings name another server.
 
+    A `serverFile` elsewhere than `.chatdb/<stack>/server/server.json` is someone else's server: it is used, never started,
+    stopped or removed by this stack.
+
     Raises:
         UnknownNameError: there is no such stack.
     """
     from embedded.server import EmbeddedServer
 
-    file = setting(stack, "serverFile")
-    return EmbeddedServer((project() / file).parent) if file else None
+    folder = stack_folder(stack) / "server"
+    file = project() / str(setting(stack, "serverFile") or "")
+    return EmbeddedServer(folder) if file == folder / "server.json" else None

@@ -1,4 +1,4 @@
-"""`chatdb apply`, `status`, `history`, `rollback`, `baseline`: the migrations of one product's database.
+"""`chatdb apply`, `rollback` and `baseline`: what changes one product's database or its ledger.
 
 With nothing to apply this module is most of what is loaded: it imports psycopg's users and the standard library.
 """
@@ -6,182 +6,213 @@ With nothing to apply this module is most of what is loaded: it imports psycopg'
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+from cli.progress import Progress
 from cli.targets import resolve
 from infra import products
-from infra.connection import Target
-from infra.migrations import directory, runner
-from infra.migrations.model import Event
+from infra.connection import Target, connect
+from infra.errors import ChatdbError, UnknownNameError
+from infra.migrations import directory, ledger, runner
+from infra.migrations.errors import NoSuchVersionError
+from infra.migrations.failures import ProductionError
+from infra.migrations.model import Migration
 from infra.migrations.options import Hooks, Options
 from infra.products import Product
 from infra.version import VERSION
 
-# What a person wants to read of a run: the rest is for drawing.
-TOLD = ("waiting", "retrying", "recovering", "executing", "rolled back", "baselined", "verifying")
 # A serverless database that sleeps is up again within this time, in seconds; nothing sleeps on this machine.
 WAKE_UP_S = 30.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def apply(options: argparse.Namespace) -> int:
+def apply(options: argparse.Namespace) -> None:
     """Apply what is pending to one product's database and verify it."""
     product = products.load(options.product)
     target = resolve(options, product.name)
-    say = _Printer(quiet=options.json)
-    say.line(f"database: {target.host}/{target.database}")
+    if options.stand_ins and (stack := _production(options.stack)):
+        raise ChatdbError(
+            f"stack {stack} is marked as production: it gets no stand-ins",
+            detail=f"Pulumi.{stack}.yaml says production; the application's own tables belong there",
+            hint="Run the application's own migrations first, then this without --stand-ins.",
+            state="Nothing was changed.",
+        )
+    say = Progress(product, target, quiet=options.json)
     migrations = directory.read(product.migrations_folder)
     applied = runner.apply(
         target,
         migrations,
         options=_run_options(options, target),
-        report=say.event,
-        hooks=_hooks(product, options),
+        report=say,
+        hooks=_hooks(product, options, say),
         to=options.to,
     )
     if options.json:
-        print(
-            json.dumps(
-                {
-                    "product": product.name,
-                    "version": applied.version,
-                    "applied": applied.names,
-                    "digest": applied.digest,
-                }
-            )
-        )
-    elif applied.names:
-        say.result(product, target, applied.version)
+        result = {"product": product.name, "version": applied.version, "applied": applied.names}
+        print(json.dumps({**result, "recorded": applied.baselined, "digest": applied.digest}))
+    elif applied.names or applied.baselined:
+        say.line(f"{product.name} is at {applied.version:04d}")
     else:
         say.line(f"nothing to do: {product.name} is at {applied.version:04d}")
-    return 0
 
 
-def status(options: argparse.Namespace) -> int:
-    """Say where a database stands; 2 where something is pending."""
+def rollback(options: argparse.Namespace) -> None:
+    """Step back to a version after the phrase that allows it.
+
+    Raises:
+        ProductionError: the stack is marked as production, or the one that last migrated this database is.
+        ConfirmationError: the phrase was not given to the letter.
+    """
     product = products.load(options.product)
-    found = runner.status(resolve(options, product.name), directory.read(product.migrations_folder))
-    pending = [migration.name for migration in found.plan.pending]
-    if options.json:
-        print(json.dumps({"product": product.name, "version": found.version, "pending": pending}))
-    else:
-        print(f"{product.name} is at {found.version:04d}")
-        for name in pending:
-            print(f"  pending: {name}")
-    return 2 if pending else 0
-
-
-def history(options: argparse.Namespace) -> None:
-    """Print every row of the ledger."""
-    product = products.load(options.product)
-    found = runner.status(resolve(options, product.name), directory.read(product.migrations_folder))
-    if options.json:
-        print(json.dumps([row._asdict() for row in found.rows], default=str))
-        return
-    from rich.table import Table
-
-    from cli.console import out
-
-    table = Table(title=f"{product.name}: what was done to this database", title_justify="left")
-    for heading in ("date", "migration", "description", "status", "by", "stack"):
-        table.add_column(heading)
-    for row in found.rows:
-        done = row.finished_at is not None
-        table.add_row(
-            f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else "",
-            row.label,
-            row.name.partition("_")[2].replace("_", " "),
-            {"up": "applied", "down": "undone", "baseline": "recorded"}[row.direction]
-            if done
-            else f"{row.statements_done} of {row.statements_total} statements",
-            row.actor,
-            row.stack,
-        )
-    out.print(table)
-
-
-def rollback(options: argparse.Namespace) -> int:
-    """Step back to a version after the phrase that allows it; 1 where it is not given."""
-    product = products.load(options.product)
+    if not options.override_production and (stack := _production(options.stack)):
+        raise ProductionError(stack)
     target = resolve(options, product.name)
     migrations = directory.read(product.migrations_folder)
-    plan, lost = runner.at_risk(target, migrations, to=options.to)
-    if not plan.pending:
-        print(f"nothing to do: {product.name} is at {plan.version:04d}")
-        return 0
-    print(f"database: {target.host}/{target.database}", file=sys.stderr)
-    print(f"WARNING: {product.warning}", file=sys.stderr)
-    print(f"to undo: {', '.join(migration.name for migration in plan.pending)}", file=sys.stderr)
-    for risk in lost:
-        print(f"  {risk.rows} rows of {risk.table}{f' lose {risk.column}' if risk.column else ''}", file=sys.stderr)
-    say = _Printer(quiet=options.json)
+    if not options.override_production and (stack := _production(_last_stack(target))):
+        raise ProductionError(stack)
+    to = options.to if options.to >= 0 else _steps_back(target, migrations, -options.to)
+    plan, lost = runner.at_risk(target, migrations, to=to)
+    say = Progress(product, target, quiet=True)
+    if plan.pending:
+        say.line(f"WARNING: {product.warning}")
+        say.line(f"to undo: {', '.join(migration.name for migration in plan.pending)}")
+        for risk in lost:
+            say.line(f"  {risk.rows} rows of {risk.table}{f' lose {risk.column}' if risk.column else ''}")
     undone = runner.rollback(
-        target,
-        migrations,
-        to=options.to,
-        options=_run_options(options, target),
-        confirmation=product.confirmation,
-        phrase=options.confirm if options.confirm is not None else _typed(product.confirmation),
-        report=say.event,
-        hooks=_hooks(product, options),
-    )
-    if options.json:
-        print(json.dumps({"product": product.name, "version": undone.version, "undone": undone.names}))
-    else:
-        say.line(f"{product.name} is at {undone.version:04d}")
-    return 0
-
-
-def baseline(options: argparse.Namespace) -> None:
-    """Record that a database has a version's shape already, after comparing it deeply."""
-    product = products.load(options.product)
-    target = resolve(options, product.name)
-    migrations = directory.read(product.migrations_folder)
-    to = options.to if options.to is not None else migrations[-1].version
-    say = _Printer(quiet=options.json)
-    done = runner.baseline(
         target,
         migrations,
         to=to,
         options=_run_options(options, target),
-        report=say.event,
-        hooks=_hooks(product, options),
+        confirmation=product.confirmation,
+        phrase=_phrase(options, product) if plan.pending else None,
+        report=say,
+        hooks=_hooks(product, options, say),
     )
     if options.json:
-        print(json.dumps({"product": product.name, "version": done.version, "recorded": done.names}))
+        rows = [{"table": risk.table, "column": risk.column, "rows": risk.rows} for risk in lost]
+        print(json.dumps({"product": product.name, "version": undone.version, "undone": undone.names, "lost": rows}))
+    else:
+        print(f"{'' if plan.pending else 'nothing to do: '}{product.name} is at {undone.version:04d}")
+
+
+def baseline(options: argparse.Namespace) -> None:
+    """Record that a database has a version's shape already, after comparing it deeply.
+
+    Without `--to` it is the version whose shape stands there. Ledgers of other tools are named: they are evidence of
+    where the shape comes from, and are left as they are.
+    """
+    from infra.migrations import foreign_ledgers
+
+    product = products.load(options.product)
+    target = resolve(options, product.name)
+    migrations = directory.read(product.migrations_folder)
+    say = Progress(product, target, quiet=options.json)
+    with connect(target) as connection:
+        others = foreign_ledgers.read(connection)
+        to = options.to if options.to is not None else _shape(connection, product, migrations)
+    evidence = foreign_ledgers.sentence(others)
+    if evidence:
+        say.line(evidence)
+    try:
+        done = runner.baseline(
+            target,
+            migrations,
+            to=to,
+            options=_run_options(options, target),
+            report=say,
+            hooks=_hooks(product, options, say),
+        )
+    except ChatdbError as error:
+        if evidence and evidence not in error.detail:
+            error.detail = f"{error.detail}\n{evidence}"
+        raise
+    if options.json:
+        found = [{"tool": other.tool, "table": other.table, "version": other.version} for other in others]
+        result = {"product": product.name, "version": done.version, "recorded": done.baselined}
+        print(json.dumps({**result, "other_ledgers": found}))
     else:
         say.line(f"{product.name} is recorded at {done.version:04d}; from here `chatdb apply` goes on")
 
 
-def _typed(confirmation: str) -> str | None:
-    """Return the phrase as it was typed; None where there is no terminal or the input ends."""
+def _shape(connection: Any, product: Product, migrations: Sequence[Migration]) -> int:
+    """Return the version whose shape a database without a ledger has.
+
+    Raises:
+        TableInTheWayError: it has none's; each difference from the closest is listed.
+        ChatdbError: nothing of the product stands there.
+    """
+    from infra.migrations import preflight
+
+    if ledger.read(connection):
+        return migrations[-1].version  # the runner says that it is managed already
+    found = preflight.table_in_the_way(connection, product, adopt=True)
+    if found is None:
+        raise ChatdbError(
+            f"there is nothing of {product.name} to record",
+            detail=f"none of its tables stands: {', '.join(f'{product.schema}.{name}' for name in product.tables)}",
+            hint=f"Make them: chatdb apply --product {product.name}",
+            state="Nothing was changed.",
+        )
+    return found
+
+
+def _steps_back(target: Target, migrations: Sequence[Migration], steps: int) -> int:
+    """Return the version that is so many steps before the one the database is at; a half-done one counts.
+
+    Raises:
+        NoSuchVersionError: there are not that many.
+    """
+    plan = runner.status(target, migrations).plan
+    standing = [0, *(migration.version for migration in plan.applied)]
+    if plan.resumed:
+        standing.append(plan.resumed.version)
+    if steps >= len(standing):
+        why = f"the database is at {plan.version:04d}: that is {len(standing) - 1} steps from empty"
+        raise NoSuchVersionError(-steps, why, "Step back less; --to 0 undoes everything.")
+    return standing[-1 - steps]
+
+
+def _phrase(options: argparse.Namespace, product: Product) -> str | None:
+    """Return the phrase as it was given or typed; None where there is no terminal or the input ends."""
+    if options.confirm is not None:
+        return str(options.confirm)
     if not sys.stdin.isatty():
         return None
-    try:
-        return input(f"Type {confirmation} to go on: ")
-    except EOFError:
-        return None
+    print(f"Type {product.confirmation} to go on: ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    return line.removesuffix("\n") if line else None
+
+
+def _last_stack(target: Target) -> str:
+    """Return the stack for which this database was last migrated; empty without one."""
+    with connect(target) as connection:
+        rows = ledger.read(connection)
+    return rows[-1].stack if rows else ""
+
+
+def _production(stack: str | None) -> str:
+    """Return the stack where its file marks it as production, else an empty name."""
+    if not stack:
+        return ""
+    from cli.context import setting
+
+    with contextlib.suppress(UnknownNameError):
+        return stack if setting(stack, "production") is True else ""
+    return ""
 
 
 def _run_options(options: argparse.Namespace, target: Target) -> Options:
-    stack = options.stack or ""
-    production = False
-    if stack:
-        from cli.context import setting
-
-        production = setting(stack, "production") is True
-    return Options(
-        stack=stack,
-        tool_version=VERSION,
-        production=production,
-        production_override=getattr(options, "override_production", False),
-        connect_wait_s=0 if target.host in LOOPBACK or target.host.startswith("/") else WAKE_UP_S,
-    )
+    local = target.host in LOOPBACK or target.host.startswith("/")
+    given_s = getattr(options, "wait", None)
+    wait_s = given_s if given_s is not None else 0 if local else WAKE_UP_S
+    return Options(stack=options.stack or "", tool_version=VERSION, connect_wait_s=wait_s)
 
 
-def _hooks(product: Product, options: argparse.Namespace) -> Hooks:
+def _hooks(product: Product, options: argparse.Namespace, say: Progress) -> Hooks:
     """Return the product's hooks, each loaded when it is called: with nothing to do, none is."""
 
     def before(connection: Any, plan: Any) -> int | None:
@@ -191,40 +222,9 @@ def _hooks(product: Product, options: argparse.Namespace) -> Hooks:
         return product_hooks(product, stand_ins=stand_ins, adopt=adopt).before(connection, plan)
 
     def verify(connection: Any, version: int) -> None:
-        from infra.hooks import product_hooks
+        from infra import verification
 
-        product_hooks(product).verify(connection, version)
+        say.verified = verification.verify(connection, product, version)
+        say.verified.require()
 
     return Hooks(before=before, verify=verify)
-
-
-class _Printer:
-    """Prints the steps of a run, one line each, on stderr where the result is for a machine."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._stream = sys.stderr if quiet else sys.stdout
-
-    def line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
-
-    def event(self, event: Event) -> None:
-        if event.kind in TOLD or event.kind in ("loaded", "connecting", "closed"):
-            self.line(event.text)
-
-    def result(self, product: Product, target: Target, version: int) -> None:
-        """Print what the catalogue says of the tables, as the products' documents do."""
-        from infra import verification
-        from infra.connection import connect
-
-        with connect(target) as connection:
-            summary = verification.verify(connection, product, version).summary
-        for table in summary.tables:
-            self.line(f"table {product.schema}.{table} created")
-        named = ", ".join(summary.named_indexes)
-        self.line(f"indexes created: {len(summary.named_indexes)} ({named})")
-        further = [index for index in summary.indexes if index not in summary.named_indexes]
-        if further:
-            self.line(f"indexes added: {len(further)} ({', '.join(further)})")
-        self.line(f"foreign key: {'yes' if summary.has_foreign_key else 'no'}")
-        self.line(f"cascading delete: {'yes' if summary.cascades else 'no'} (read from the catalog)")
-        self.line(f"{product.name} is at {version:04d}")

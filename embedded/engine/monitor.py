@@ -1,14 +1,16 @@
-"""The program's side: the resource monitor and the engine that Pulumi's SDK talks to, as plain objects. Called by the SDK.
+"""The monitor and the engine that Pulumi's SDK talks to, as plain objects. Called by the SDK, for the program.
 
-Each method takes the SDK's request, refuses what is not done by name, and hands a `steps.Goal` to the executor, one at
-a time. An exception raised here ends the program; a resource that fails is answered as failed, and the rest go on.
+Each method takes the SDK's request, refuses what is not done by name, and hands a `steps.Goal` to `registration`, one
+at a time. An exception raised here ends the program; a resource that fails is answered as failed, and the rest go on.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
@@ -18,7 +20,7 @@ from embedded.engine.config import Config
 from embedded.engine.errors import NotDoneError
 from embedded.engine.events import Report, StepEvent
 from embedded.engine.registration import Registrar
-from embedded.engine.steps import STACK_REFERENCE, Alias, Goal, package_of
+from embedded.engine.steps import STACK_REFERENCE, Goal, package_of
 from embedded.engine.values import UNKNOWN, from_struct, to_struct
 from infra.errors import ChatdbError
 
@@ -93,7 +95,7 @@ class Monitor:
             delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
             ignore_changes=tuple(request.ignoreChanges),
             secret_outputs=tuple(request.additionalSecretOutputs),
-            aliases=tuple(_aliases(request.aliases)),
+            aliases=tuple(request.aliases),
         )
         with self._own_turn():
             done = self.registrar.register(self._with_provider(goal, request.version))
@@ -142,15 +144,15 @@ class Monitor:
 
         return refuse
 
-    def _own_turn(self) -> threading.Lock:
-        if self._closed:
-            raise ChatdbError("the program has ended", detail="it failed before this resource was registered")
-        return self._turn
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        with self._turn:
+            if self._closed:
+                raise ChatdbError("the program has ended", detail="it failed before this resource was registered")
+            yield
 
     def _with_provider(self, goal: Goal, version: str) -> Goal:
         """Return the goal with its provider: the one it names, or its package's default one, registered first."""
-        from dataclasses import replace
-
         if goal.type.startswith("pulumi:providers:"):
             return replace(goal, inputs={**goal.inputs, "version": version} if version else goal.inputs)
         if not goal.custom or goal.provider:
@@ -199,23 +201,6 @@ class EngineLog:
 
 def _hooked(request: resource_pb2.RegisterResourceRequest) -> bool:
     return any(values for _, values in request.hooks.ListFields())
-
-
-def _aliases(aliases: Iterable[Any]) -> Iterable[Alias]:
-    for alias in aliases:
-        spec = alias.spec
-        yield (
-            Alias(urn=alias.urn)
-            if alias.urn
-            else Alias(
-                name=spec.name,
-                type=spec.type,
-                stack=spec.stack,
-                project=spec.project,
-                parent=spec.parentUrn,
-                no_parent=spec.noParent,
-            )
-        )
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """What the engine asks of a provider, and the answers. Pure types; implemented by `dynamic` and `postgresql`.
 
-Values are plain Python: secrets unwrapped; `values.UNKNOWN` may stand anywhere in the `news` of `check` and `diff`: in a
-preview, and where the engine asks what a replaced resource would change in those that depend on it.
+Values are plain Python: secrets unwrapped; `values.UNKNOWN` may stand anywhere in the `news` of `check` and `diff`: in
+a preview, and where the engine asks what a replaced resource would change in those that depend on it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,38 +43,27 @@ class Failure:
 class Provider(Protocol):
     """Makes and mends resources of one package. Raises `infra.errors.ChatdbError` where that fails."""
 
-    def check(self, type_: str, olds: dict[str, Any], news: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
+    def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Return the inputs to use, defaults filled in, and what is wrong with them."""
         ...
 
-    def diff(
-        self, type_: str, id_: str, old_inputs: dict[str, Any], old_outputs: dict[str, Any], news: dict[str, Any]
-    ) -> Diff:
+    def diff(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
         """Return what separates the resource from the checked inputs."""
         ...
 
-    def create(self, type_: str, inputs: dict[str, Any], *, resumed: bool = False) -> tuple[str, dict[str, Any]]:
+    def create(self, type_: str, inputs: Values, *, resumed: bool = False) -> tuple[str, Values]:
         """Make the resource and return its id and outputs; `resumed`: an interrupted run may have made it already."""
         ...
 
-    def read(
-        self, type_: str, id_: str, inputs: dict[str, Any], outputs: dict[str, Any]
-    ) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+    def read(self, type_: str, id_: str, inputs: Values, outputs: Values) -> tuple[str | None, Values, Values]:
         """Return id, inputs and outputs as they are now; `(None, {}, {})` where it is gone."""
         ...
 
-    def update(
-        self,
-        type_: str,
-        id_: str,
-        old_inputs: dict[str, Any],
-        old_outputs: dict[str, Any],
-        news: dict[str, Any],
-    ) -> dict[str, Any]:
+    def update(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Values:
         """Change the resource in place; return its outputs."""
         ...
 
-    def delete(self, type_: str, id_: str, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+    def delete(self, type_: str, id_: str, inputs: Values, outputs: Values) -> None:
         """Remove the resource; what is gone already is no error."""
         ...
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from embedded.engine import removal, state, steps
-from embedded.engine.errors import ResourceError
+from embedded.engine.errors import ResourceError, from_text
 from embedded.engine.events import Operation
 from embedded.engine.provider import Diff, Provider
 from embedded.engine.steps import Change, Goal, Resource
@@ -69,13 +69,10 @@ class Registrar:
 
     def _find_old(self, urn: str, goal: Goal) -> Resource | None:
         stack, project = self.work.stack, self.work.project
-        for former in (
-            () if urn in self.work.olds else steps.former_urns(goal, stack=stack, project=project, former=self._former)
-        ):
-            if former in self.work.olds and former not in self.goals:
+        for former in steps.former_urns(goal, stack=stack, project=project, former=self._former):
+            if urn not in self.work.olds and former in self.work.olds and former not in self.goals:
                 self._former[urn] = former
                 self.work.rename(former, urn)
-                break
         return self.work.olds.get(urn)
 
     def _advance(self, goal: Goal, old: Resource | None, new: Resource) -> Resource:
@@ -114,7 +111,8 @@ class Registrar:
         else:
             return
         if failures:
-            raise ResourceError("\n".join(f"{item.property}: {item.reason}".removeprefix(": ") for item in failures))
+            texts = [f"{item.property}: {item.reason}".removeprefix(": ") for item in failures]
+            raise from_text(texts[0]) if len(texts) == 1 else ResourceError("\n".join(texts))
 
     def _diff(self, provider: Provider | None, old: Resource, new: Resource) -> Diff:
         """Return what separates the state from the program."""

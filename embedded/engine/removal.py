@@ -1,4 +1,4 @@
-"""Delete resources in reverse order of dependency. Called by `registration` for replacements, by `deployment` at the end."""
+"""Delete resources in reverse order of dependency. Called by `registration` and, at the end, by `deployment`."""
 
 from __future__ import annotations
 
@@ -65,13 +65,16 @@ def delete(work: Work, doomed: Sequence[Resource], *, replaced: bool = False) ->
                 going.append(item)
             else:
                 with work.step("delete", item, (), "deleting", counted=not (replaced or item.get("delete"))):
-                    provider = work.provider_of(item)
-                    if provider is not None and not work.dry:
-                        olds = unwrap(item.get("inputs", {})), unwrap(item.get("outputs", {}))
-                        provider.delete(item["type"], item["id"], *olds)
+                    _call(work, item)
                     forget(item)
         except Exception as error:
             if replaced:
                 raise
             work.fail(item, error)
             needed |= steps.references(item)
+
+
+def _call(work: Work, item: Resource) -> None:
+    provider = work.provider_of(item)
+    if provider is not None and not work.dry:
+        provider.delete(item["type"], item["id"], unwrap(item.get("inputs", {})), unwrap(item.get("outputs", {})))

@@ -1,4 +1,4 @@
-"""Encrypt and decrypt secrets as Pulumi's passphrase provider does, and find the passphrase. Called by `state`, `config`.
+"""Encrypt and decrypt as Pulumi's passphrase provider does, and find the passphrase. Called by `state`, `config`.
 
 Source: pkg/secrets/passphrase and sdk/go/common/resource/config/crypt.go of Pulumi: PBKDF2-HMAC-SHA256 over 1,000,000
 rounds, AES-256-GCM, `v1:nonce:ciphertext` in base64; the salt carries the encrypted word "pulumi" as its check.
@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from embedded.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, unwrap, whole
+from embedded.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, unwrap
 from infra.errors import ChatdbError
 
 ROUNDS = 1_000_000
@@ -126,15 +126,11 @@ class Vault:
                 text = value["plaintext"] if "plaintext" in value else self.decrypt(value["ciphertext"])
                 if "ciphertext" in value:
                     self._kept[place, text] = value["ciphertext"]
-                return Secret(json.loads(text, parse_float=_number))
+                return Secret(json.loads(text))
             return {key: self.decode(item, f"{place}/{key}") for key, item in value.items()}
         if isinstance(value, list):
             return [self.decode(item, f"{place}/{i}") for i, item in enumerate(value)]
         return value
-
-
-def _number(text: str) -> int | float:
-    return whole(float(text))
 
 
 def find_passphrase(folder: Path, *, stack: str, create: bool) -> str:

@@ -80,10 +80,14 @@ class StateFile:
         """Put the snapshot in the place of the old one, whole or not at all."""
         lines = [self._text(resource, vault) for resource in snapshot.resources]
         pending = [{"resource": _encoded(resource, vault), "type": kind} for resource, kind in snapshot.pending]
-        frame = _deployment(vault.salt)
-        frame["deployment"]["resources"] = "@resources"
-        frame["deployment"]["pending_operations"] = pending
-        text = json.dumps(frame, separators=(",", ":"), ensure_ascii=False)
+        magic = hashlib.sha256(FORMAT_VERSION.encode()).hexdigest()
+        deployment = {
+            "manifest": {"time": now(), "magic": magic, "version": FORMAT_VERSION},
+            "secrets_providers": {"type": "passphrase", "state": {"salt": vault.salt}},
+            "resources": "@resources",
+            "pending_operations": pending,
+        }
+        text = json.dumps({"version": 3, "deployment": deployment}, separators=(",", ":"), ensure_ascii=False)
         # One resource a line: a difference between two states can be read.
         self.replace(text.replace('"@resources"', "[\n" + ",\n".join(lines) + "\n]", 1))
 
@@ -208,26 +212,13 @@ def _checked(deployment: dict[str, Any]) -> dict[str, Any]:
     return deployment
 
 
-def _deployment(salt: str) -> dict[str, Any]:
-    magic = hashlib.sha256(FORMAT_VERSION.encode()).hexdigest()
-    return {
-        "version": 3,
-        "deployment": {
-            "manifest": {"time": now(), "magic": magic, "version": FORMAT_VERSION},
-            "secrets_providers": {"type": "passphrase", "state": {"salt": salt}},
-        },
-    }
-
-
 def _encoded(resource: Resource, vault: Vault, *, show: bool = False) -> Resource:
-    return {
-        key: vault.encode(value, f"{resource['urn']}/{key}", show=show) if key in ("inputs", "outputs") else value
-        for key, value in resource.items()
+    properties = {key: resource[key] for key in ("inputs", "outputs") if key in resource}
+    return resource | {
+        key: vault.encode(value, f"{resource['urn']}/{key}", show=show) for key, value in properties.items()
     }
 
 
 def _decoded(resource: Resource, vault: Vault) -> Resource:
-    return {
-        key: vault.decode(value, f"{resource['urn']}/{key}") if key in ("inputs", "outputs") else value
-        for key, value in resource.items()
-    }
+    properties = {key: resource[key] for key in ("inputs", "outputs") if key in resource}
+    return resource | {key: vault.decode(value, f"{resource['urn']}/{key}") for key, value in properties.items()}

@@ -1,6 +1,6 @@
 """Decide what must happen to a resource: names, aliases, differences, order. Pure: takes data, returns data.
 
-Called by `executor`. A resource is a dict with the names of the official state, its inputs and outputs as `values`.
+Called by `registration`. A resource is a dict with the names of the official state, its inputs and outputs as `values`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from embedded.engine.values import Secret, mask, unwrap
+
+if TYPE_CHECKING:
+    from pulumi.runtime.proto.alias_pb2 import Alias
 
 Resource = dict[str, Any]
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
@@ -21,21 +24,8 @@ _PATH = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\[?(\*)\]?|([^.\[\]"*]+)'
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alias:
-    """A name that the resource had before: a whole URN, or the parts that were different."""
-
-    urn: str = ""
-    name: str = ""
-    type: str = ""
-    stack: str = ""
-    project: str = ""
-    parent: str = ""
-    no_parent: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A resource as the program wants it; the fields are those of the SDK's request."""
+    """A resource as the program wants it; the fields are those of the SDK's request, the aliases its own messages."""
 
     type: str
     name: str
@@ -56,32 +46,31 @@ class Goal:
 
     def fields(self, urn: str) -> Resource:
         """Return the resource as the state holds it, without id, outputs and times; empty fields are left out."""
-        fields = {
-            "urn": urn,
-            "custom": self.custom,
-            "id": "",
-            "type": self.type,
-            "inputs": dict(self.inputs),
-            "outputs": {},
-            "parent": self.parent,
-            "protect": bool(self.protect),
-            "external": self.external,
-            "dependencies": list(self.dependencies),
-            "provider": self.provider,
-            "propertyDependencies": dict(self.property_dependencies),
-            "additionalSecretOutputs": list(self.secret_outputs),
-            "retainOnDelete": bool(self.retain_on_delete),
-            "deletedWith": self.deleted_with,
-            "ignoreChanges": list(self.ignore_changes),
-        }
-        return {key: value for key, value in fields.items() if value or key == "custom"}
+        return without_blanks(
+            {"urn": urn, "custom": self.custom, "type": self.type, "inputs": dict(self.inputs)}
+            | {key: _plain(getattr(self, name)) for key, name in _FIELDS.items()}
+        )
 
 
-# What a goal decides; everything else in a resource of the state is carried over.
-GOAL_KEYS: Final = frozenset(Goal(type="", name="", custom=True, inputs={}).fields("")) | {
-    *("urn", "type", "inputs", "parent", "protect", "external", "dependencies", "provider", "propertyDependencies"),
-    *("additionalSecretOutputs", "retainOnDelete", "deletedWith", "ignoreChanges", "delete", "pendingReplacement"),
+# Name in the state of each field of a goal.
+_FIELDS: Final = {
+    "parent": "parent",
+    "protect": "protect",
+    "external": "external",
+    "dependencies": "dependencies",
+    "provider": "provider",
+    "propertyDependencies": "property_dependencies",
+    "additionalSecretOutputs": "secret_outputs",
+    "retainOnDelete": "retain_on_delete",
+    "deletedWith": "deleted_with",
+    "ignoreChanges": "ignore_changes",
 }
+# What a goal decides; everything else in a resource of the state is carried over.
+GOAL_KEYS: Final = frozenset({*_FIELDS, "urn", "custom", "type", "inputs", "delete", "pendingReplacement"})
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -166,13 +155,13 @@ def former_urns(goal: Goal, *, stack: str, project: str, former: Mapping[str, st
 def _alias_urn(alias: Alias, goal: Goal, *, stack: str, project: str, former: Mapping[str, str]) -> str:
     if alias.urn:
         return alias.urn
-    parent = alias.parent or goal.parent
+    spec = alias.spec
     return make_urn(
-        stack=alias.stack or stack,
-        project=alias.project or project,
-        parent="" if alias.no_parent else former.get(alias.parent, parent),
-        type_=alias.type or goal.type,
-        name=alias.name or goal.name,
+        stack=spec.stack or stack,
+        project=spec.project or project,
+        parent="" if spec.noParent else former.get(spec.parentUrn, spec.parentUrn or goal.parent),
+        type_=spec.type or goal.type,
+        name=spec.name or goal.name,
     )
 
 

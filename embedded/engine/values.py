@@ -131,13 +131,7 @@ def unwrap(value: Any) -> Any:
 
 def mask(value: Any) -> Any:
     """Return the value as it may be shown: `[secret]` and `[unknown]` in place of those."""
-    if isinstance(value, Secret):
-        return "[secret]"
-    if isinstance(value, Mapping):
-        return {key: mask(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [mask(item) for item in value]
-    return repr(value) if value is UNKNOWN else value
+    return transform(value, secret=lambda _inner: "[secret]", unknown=lambda: repr(UNKNOWN))
 
 
 def contains(value: Any, kind: type) -> bool:

@@ -1,4 +1,4 @@
-"""What one run holds in its hands: the old and the new resources, the providers, what is told. Called by the steps of a run.
+"""What one run holds: the old and the new resources, the providers, what is told. Called by every part of a run.
 
 The state is saved before and after each operation; a preview goes the same way without operations and without saves.
 """
@@ -117,8 +117,8 @@ class Work:
     def step(
         self, kind: Operation, resource: Resource, changes: tuple[Change, ...], pending: str, *, counted: bool = True
     ) -> Iterator[None]:
-        """Save and report around one operation; `pending` is its name among the state's pending operations."""
-        if self.dry or steps.is_provider(resource):
+        """Save and report around one operation of a provider; `pending` is its name among the pending operations."""
+        if self.dry or not resource["custom"] or steps.is_provider(resource):
             yield
             self.told(kind, resource, changes, counted=counted)
             return
@@ -126,7 +126,7 @@ class Work:
         self._pending.append(entry)
         self.save()
         self._doing = kind
-        self._tell(kind, "start", resource, changes)
+        self._tell(kind, "start", resource, changes=changes)
         began = time.monotonic()
         try:
             yield
@@ -151,7 +151,7 @@ class Work:
         if counted:
             self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind != "same":
-            self._tell(kind, "planned" if self.dry else "done", resource, changes, seconds=seconds)
+            self._tell(kind, "planned" if self.dry else "done", resource, changes=changes, seconds=seconds)
 
     def fail(self, resource: Resource, error: Exception) -> None:
         """Keep the error of a resource; what depends on it will be left out, the rest goes on."""
@@ -165,25 +165,8 @@ class Work:
             if provider is not None:
                 provider.close()
 
-    def _tell(
-        self,
-        kind: Operation,
-        phase: Phase,
-        resource: Resource,
-        changes: tuple[Change, ...] = (),
-        *,
-        seconds: float = 0.0,
-        message: str = "",
-    ) -> None:
-        urn, type_ = resource["urn"], resource["type"]
-        event = StepEvent(
-            operation=kind,
-            phase=phase,
-            urn=urn,
-            type=type_,
-            name=steps.name_of(urn),
-            changes=changes,
-            seconds=seconds,
-            message=message,
+    def _tell(self, kind: Operation, phase: Phase, resource: Resource, **more: Any) -> None:
+        name = steps.name_of(resource["urn"])
+        self._report(
+            StepEvent(operation=kind, phase=phase, urn=resource["urn"], type=resource["type"], name=name, **more)
         )
-        self._report(event)

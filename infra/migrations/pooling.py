@@ -1,9 +1,9 @@
 """Find out whether a pooler in transaction mode stands between us and the server. An edge.
 
-Called by `runner` after it has taken the lock, and only then: with nothing to do it does not matter. A pooler hands out
-cancel keys of its own, so a process id that is not the server's is the sign to look closer; many proxies that keep one
-server session per client do the same. The proof is a second client: while it holds a transaction open, a pooled first
-client has lost its session to it, or is given another one.
+Called by `run` before it takes the lock, and only then: with nothing to do it does not matter, and a lock taken through
+a pooler would stay in a session that we never see again. A pooler hands out cancel keys of its own, so a process id that
+is not the server's is the sign to look closer; many proxies that keep one session per client do the same. The proof is a
+second client: while it holds a transaction open, a pooled first client has lost its session to it, or gets another one.
 
 Source: https://www.pgbouncer.org/features.html (transaction pooling breaks session features)
 """
@@ -15,13 +15,9 @@ from typing import Any
 import psycopg
 
 from infra.connection import Target, connect
-from infra.migrations import lock
 from infra.migrations.failures import PooledConnectionError
 
 _PROBES = 3
-_SESSION = """\
-SELECT pg_backend_pid(), EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
-    AND objsubid = 1 AND granted AND classid = %s::bigint::oid AND objid = %s::bigint::oid)"""
 
 
 def refuse_pooled(connection: psycopg.Connection[Any], target: Target) -> None:
@@ -30,9 +26,7 @@ def refuse_pooled(connection: psycopg.Connection[Any], target: Target) -> None:
     Raises:
         PooledConnectionError: its transactions run in different sessions, or its session is shared.
     """
-    pid, holds = _session(connection)
-    if not holds:
-        raise PooledConnectionError(target.label)
+    pid = _pid(connection)
     if pid == connection.info.backend_pid:
         return
     others: list[psycopg.Connection[Any]] = []
@@ -41,15 +35,14 @@ def refuse_pooled(connection: psycopg.Connection[Any], target: Target) -> None:
             other = connect(target.to(role="", application_name="chatdb probe"))
             others.append(other)
             other.execute("BEGIN")
-            if _session(other)[0] == pid or _session(connection) != (pid, True):
+            if _pid(other) == pid or _pid(connection) != pid:
                 raise PooledConnectionError(target.label)
     finally:
         for other in others:
             other.close()
 
 
-def _session(connection: psycopg.Connection[Any]) -> tuple[int, bool]:
-    """Return the server's process id for this transaction, and whether that session holds the lock."""
-    row = connection.execute(_SESSION, (lock.KEY >> 32 & 0xFFFFFFFF, lock.KEY & 0xFFFFFFFF)).fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM gives one row
-    return row[0], row[1]
+def _pid(connection: psycopg.Connection[Any]) -> int:
+    """Return the server's process id for this transaction."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return int(row[0]) if row else 0

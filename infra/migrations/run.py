@@ -91,9 +91,10 @@ class Run:
             ) from None
 
     def lock(self, session: Session, *, has_ledger: bool) -> list[LedgerRow]:
-        """Take the lock, refuse a pooled connection, make the ledger where there is none, and read it."""
-        lock.acquire(session.connection, self.target.label, wait_s=self.options.runner_wait_s, report=self.report)
+        """Refuse a pooled connection, take the lock, make the ledger where there is none, and read it."""
         pooling.refuse_pooled(session.connection, self.target)
+        session.take_role()
+        lock.acquire(session.connection, self.target.label, wait_s=self.options.runner_wait_s, report=self.report)
         if not has_ledger:
             rows = ledger.read(session.connection)
             if rows:

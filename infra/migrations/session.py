@@ -62,9 +62,10 @@ class Session:
     def __init__(self, target: Target, *, report: Report, connect_wait_s: float = 0) -> None:
         self.target = target
         self.report = report
-        role = sql.SQL("SET ROLE {}").format(sql.Identifier(target.role)).as_string() if target.role else "RESET ROLE"
+        name = sql.Identifier(target.role).as_string()
+        self.role = f"SET ROLE {name};" if target.role else "RESET ROLE;"
+        self.local_role = f"SET LOCAL ROLE {name};" if target.role else ""
         # Before each batch: what an earlier file set for the session must not reach the next one.
-        self.role = f"{role};"
         self.fresh = f"RESET ALL; SET client_encoding = 'UTF8'; {self.role}"
         self.fresh_count = 3
         self._monitor: psycopg.Connection[Any] | None = None
@@ -86,19 +87,20 @@ class Session:
         self.report(Event(kind="closed", text="connection closed"))
 
     def first_rows(self) -> list[LedgerRow]:
-        """Take the role and read the ledger, in one round trip.
+        """Read the ledger as the role, in one round trip that leaves nothing set behind.
+
+        A pooled connection serves for this too: what it sets ends with its transaction.
 
         Raises:
             ConnectionFailedError: the role may not be taken.
             LedgerAccessError: the ledger may not be read.
         """
         try:
-            cursor = self.connection.execute(f"{self.fresh} {ledger.READ}")
+            cursor = self.connection.execute(f"{self.local_role} {ledger.READ}")
             while cursor.nextset():
                 pass
             return ledger.rows_of(cursor.fetchall())
         except psycopg.errors.UndefinedTable:
-            self.take_role()  # the error undid it
             return []
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
             self.take_role()

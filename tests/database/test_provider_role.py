@@ -175,7 +175,8 @@ def test_roles_that_are_no_longer_given_are_revoked_and_those_of_others_stay(
         make(provider, ROLE, name=role)
     make(provider, ROLE, name=name, roles=[group])
     make(provider, GRANT_ROLE, role=name, grantRole=other)
-    assert now(provider, ROLE, name=name) == {"name": name}
+    id_, found, outputs = provider.read(ROLE, name, {"name": name}, {})
+    assert (id_, found, outputs["roles"]) == (name, {"name": name}, [])
     assert provider.diff(ROLE, "", {"name": name}, {"roles": [group, other]}, {"name": name}).changed == ()
     old = {"name": name, "roles": [group]}
     assert provider.diff(ROLE, "", old, {}, {"name": name}).changed == ("roles",)

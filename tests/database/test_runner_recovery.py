@@ -17,7 +17,7 @@ from infra.errors import ConnectionFailedError
 from infra.migrations import directory, filename, runner
 from infra.migrations.failures import PooledConnectionError
 from infra.migrations.model import Event
-from infra.migrations.options import Options
+from infra.migrations.options import Hooks, Options
 from tests.support import apply_process, postgres, proxies
 from tests.support.migration_files import file, tables
 
@@ -94,7 +94,7 @@ def test_an_answer_that_is_lost_is_looked_up_in_the_ledger(database: Target, los
     events: list[Event] = []
     verified: list[int] = []
     migrations = filename.parse_all(MIXED)
-    hooks = runner.Hooks(verify=lambda _connection, version: verified.append(version))
+    hooks = Hooks(verify=lambda _connection, version: verified.append(version))
     with proxies.cutting_line(database, cuts) as cut:
         applied = runner.apply(cut, migrations, options=Options(), report=events.append, hooks=hooks)
     assert [event.kind for event in events].count("retrying") == 1

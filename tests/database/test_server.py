@@ -209,6 +209,13 @@ def test_without_its_file_the_data_is_left_alone(own: EmbeddedServer) -> None:
     own.start()
 
 
+def test_destroy_without_its_file_removes_nothing(own: EmbeddedServer) -> None:
+    """A folder named `data` may be anybody's."""
+    (own.folder / "data").mkdir(parents=True)
+    own.destroy()
+    assert [path.name for path in own.folder.iterdir()] == ["data"]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"port": 5432}', '{"nonsense": 1}'])
 def test_a_file_that_cannot_be_read_is_said_so(own: EmbeddedServer, text: str) -> None:
     own.folder.mkdir()

@@ -33,7 +33,7 @@ def test_secrets_of_the_official_cli_are_read() -> None:
 
 
 def test_a_new_salt_carries_its_own_check() -> None:
-    """What one vault encrypts another with the same passphrase and salt decrypts; a wrong passphrase is told at once."""
+    """What one vault encrypts another with the same passphrase and salt decrypts; a wrong passphrase is told."""
     vault = Vault("right")
     assert Vault("right", vault.salt).decrypt(vault.encrypt("word")) == "word"
     with pytest.raises(ChatdbError, match="the passphrase is not the one this stack's secrets were encrypted with"):
@@ -76,7 +76,7 @@ def test_an_export_imported_elsewhere_is_unchanged(toy: Toy, tmp_path: Path) -> 
     (other.folder / f"{toy.module}.py").write_text((toy.folder / f"{toy.module}.py").read_text())
     assert state.import_stack(other.folder, "dev", exported) == 3
     assert not other.run("up").changed
-    assert "hush" not in other.state_text.replace("hush-", "")
+    assert "hush" not in other.state_text
 
 
 BAD = {

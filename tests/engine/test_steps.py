@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pulumi.runtime.proto.alias_pb2 import Alias
 
 from embedded.engine import steps
-from embedded.engine.steps import Alias, Change, Goal
+from embedded.engine.steps import Change, Goal
 from embedded.engine.values import UNKNOWN, Secret, mark_secrets, mask
 
 NAMES = {
@@ -32,10 +33,10 @@ def test_a_name_may_hold_the_separator() -> None:
 
 OLD = "urn:pulumi:s::p::x:y:Z::old"
 FORMER = {
-    "name": (Alias(name="before"), {}, ["urn:pulumi:s::p::x:y:Z$a:b:C::before"]),
-    "type": (Alias(type="a:b:Old"), {}, ["urn:pulumi:s::p::x:y:Z$a:b:Old::new-n"]),
-    "no parent": (Alias(no_parent=True), {}, ["urn:pulumi:s::p::a:b:C::new-n"]),
-    "stack and project": (Alias(stack="t", project="q"), {}, ["urn:pulumi:t::q::x:y:Z$a:b:C::new-n"]),
+    "name": (Alias(spec=Alias.Spec(name="before")), {}, ["urn:pulumi:s::p::x:y:Z$a:b:C::before"]),
+    "type": (Alias(spec=Alias.Spec(type="a:b:Old")), {}, ["urn:pulumi:s::p::x:y:Z$a:b:Old::new-n"]),
+    "no parent": (Alias(spec=Alias.Spec(noParent=True)), {}, ["urn:pulumi:s::p::a:b:C::new-n"]),
+    "stack and project": (Alias(spec=Alias.Spec(stack="t", project="q")), {}, ["urn:pulumi:t::q::x:y:Z$a:b:C::new-n"]),
     "parent's": (None, {"urn:pulumi:s::p::x:y:Z::new": OLD}, ["urn:pulumi:s::p::x:y:Z$a:b:C::old-n"]),
 }
 

@@ -82,7 +82,7 @@ def test_init_and_up_bring_the_stack_up_and_nothing_changes_after(cli: Cli) -> N
 
 
 def test_chatdb_runs_the_cli_and_shows_the_pending_sql_in_its_preview(cli: Cli) -> None:
-    """`chatdb preview` and `chatdb up` are the CLI where it is; the SQL of every pending migration is in the preview."""
+    """`chatdb preview` and `chatdb up` are the CLI where it is; the preview has the SQL of every pending migration."""
     done = cli.project.chatdb("preview", "--stack", "dev")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "stack dev on the Pulumi CLI" in done.stderr

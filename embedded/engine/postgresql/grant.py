@@ -7,7 +7,7 @@ A default privilege is a grant with an owner: it is on what that role will make.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -194,7 +194,8 @@ GRANT = Noun(
     delete=delete,
     rules=rules,
 )
-DEFAULT_PRIVILEGES = Noun(
+DEFAULT_PRIVILEGES = replace(
+    GRANT,
     properties={
         **SHARED,
         "objectType": Property(required=True, fixed=True, choices=tuple(DEFAULTABLE)),
@@ -203,9 +204,4 @@ DEFAULT_PRIVILEGES = Noun(
     identify=lambda own: "_".join(
         [own["role"], own["database"], own["schema"] or "noschema", own["owner"], own["objectType"]]
     ),
-    read=read,
-    create=lambda session, wanted, _: apply(session, wanted),
-    update=lambda session, _, wanted: apply(session, wanted),
-    delete=delete,
-    rules=rules,
 )

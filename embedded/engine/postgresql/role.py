@@ -59,6 +59,8 @@ def read(session: Session, wanted: Values) -> Values | None:
 
     def look(connection: Connection) -> Values | None:
         live, password = _live(connection, wanted), wanted["password"]
+        if live and not wanted["roles"]:
+            live["roles"] = []  # what a GrantRole beside it gives is that one's to read
         if live and session.superuser and password and VERIFIER.fullmatch(password):
             stored = one(connection, "SELECT rolpassword AS stored FROM pg_authid WHERE rolname = %(name)s", wanted)
             live["password"] = password if stored and stored["stored"] == password else ""
