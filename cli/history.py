@@ -62,14 +62,14 @@ def _draw(name: str, rows: list[LedgerRow]) -> None:
     from cli.console import out
 
     table = Table(title=f"{name}: what was done to this database", title_justify="left")
-    for heading in ("date", "migration", "description", "status", "by", "stack"):
-        table.add_column(heading)
+    for heading in ("date (UTC)", "migration", "description", "status", "by", "stack"):
+        table.add_column(heading, no_wrap=heading.startswith("date"))
     for row in rows:
         said = STATUS.get(row.direction, row.direction)
         if row.finished_at is None and row.direction != "removed":
             said = f"{progress(row)}{f': {row.error}' if row.error else ''}"
         table.add_row(
-            f"{row.started_at:%Y-%m-%d %H:%M} UTC" if row.started_at else "",
+            f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else "",
             row.label,
             row.name.partition("_")[2].replace("_", " "),
             said,

@@ -6,13 +6,13 @@ import argparse
 import json
 
 from infra import products
-from infra.migrations import directory, linting
+from infra.migrations import directory, linting, rules
 
 
 def lint(options: argparse.Namespace) -> int:
     """Lint one product's migrations, or all; 1 where there is a finding."""
     names = [products.load(options.product).name] if options.product else products.names()
-    found = []
+    found: list[tuple[str, rules.Finding]] = []
     count = 0
     for name in names:
         migrations = directory.read(products.load(name).migrations_folder)

@@ -18,7 +18,6 @@ from infra import products
 from infra.connection import Target, connect
 from infra.errors import ChatdbError, UnknownNameError
 from infra.migrations import directory, ledger, runner
-from infra.migrations.errors import NoSuchVersionError
 from infra.migrations.failures import ProductionError
 from infra.migrations.model import Migration
 from infra.migrations.options import Hooks, Options
@@ -164,15 +163,19 @@ def _steps_back(target: Target, migrations: Sequence[Migration], steps: int) -> 
     """Return the version that is so many steps before the one the database is at; a half-done one counts.
 
     Raises:
-        NoSuchVersionError: there are not that many.
+        ChatdbError: there are not that many.
     """
     plan = runner.status(target, migrations).plan
     standing = [0, *(migration.version for migration in plan.applied)]
     if plan.resumed:
         standing.append(plan.resumed.version)
     if steps >= len(standing):
-        why = f"the database is at {plan.version:04d}: that is {len(standing) - 1} steps from empty"
-        raise NoSuchVersionError(-steps, why, "Step back less; --to 0 undoes everything.")
+        raise ChatdbError(
+            f"cannot step back {steps} versions",
+            detail=f"the database is at {plan.version:04d}; {len(standing) - 1} versions are applied",
+            hint="Step back less; --to 0 undoes everything.",
+            state="Nothing was changed.",
+        )
     return standing[-1 - steps]
 
 

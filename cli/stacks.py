@@ -45,9 +45,11 @@ def destroy(options: argparse.Namespace) -> int:
     stack = stack_name(options)
     server = server_of(stack)
     if not (stack_folder(stack) / "stack.json").exists() and engines.choose(stack, options.engine) == "embedded":
-        if server is None or not stack_folder(stack).exists():
+        if server is None or not server.folder.exists():
             out.print(f"stack {stack} is not up: nothing to destroy")
             return 0
+        if not options.yes:
+            _ask("destroy", stack)
     elif code := _destroy_resources(options, stack):
         return code
     if server is not None:

@@ -152,7 +152,7 @@ def _server_mistakes(settings: StackSettings) -> list[str]:
     if not settings.username:
         mistakes.append("username: is missing; for example postgres")
     if not settings.password.get_secret_value():
-        mistakes.append("password: is missing; set it with `pulumi config set --secret chatdb:password`")
+        mistakes.append("password: is missing; set it with `chatdb config set --secret chatdb:password`")
     return mistakes
 
 
@@ -187,14 +187,14 @@ def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] 
     values = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
     mistakes = _mistakes(values)
     if values.get("password") and f"{prefix}password" not in secret_keys:
-        mistakes.append("password: stands in plain text; set it with `pulumi config set --secret chatdb:password`")
+        mistakes.append("password: stands in plain text; set it with `chatdb config set --secret chatdb:password`")
     if not mistakes:
         return StackSettings.model_validate(values)
     count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     raise SettingsError(
         f"the settings of stack {stack} have {count}",
         detail="".join(f"\n  {NAMESPACE}:{line}" for line in mistakes),
-        hint=f"Mend them in Pulumi.{stack}.yaml or with `pulumi config set`; Pulumi.yaml describes every key.",
+        hint=f"Mend them in Pulumi.{stack}.yaml or with `chatdb config set --stack {stack}`; Pulumi.yaml has every key.",
         state="Nothing was changed.",
     )
 

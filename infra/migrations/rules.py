@@ -30,7 +30,6 @@ _CREATES = {
     "CreateStmt": "table",
     "IndexStmt": "index",
     "CreatePolicyStmt": "policy",
-    "CreateTrigStmt": "trigger",
     "CreateFunctionStmt": "function",
     "ViewStmt": "view",
     "DoStmt": "block",
@@ -71,11 +70,10 @@ class Finding:
 
 
 class _Part(NamedTuple):
-    """One statement: its node, the comment above it, the lines on which that and it begin, and its number in all."""
+    """One statement: its node, the comment above it, the line on which it begins, whether it is the only one."""
 
     node: Any
     above: str
-    line_above: int
     line: int
     alone: bool
 
@@ -135,14 +133,14 @@ def _parts(migration: Migration) -> list[_Part]:
     except parser.ParseError:
         return []
     parts = []
+    end = 0
     for item in raw:
-        start = item.stmt_location
-        first = next((token.start for token in tokens if token.start >= start), start)
-        line_above = migration.up_line + migration.up.count("\n", 0, start)
-        line = migration.up_line + migration.up.count("\n", 0, first)
-        # What follows the statement before on its own line is that one's, not ours.
-        above = migration.up[start:first].partition("\n")[2] if start else migration.up[:first]
-        parts.append(_Part(item.stmt, above, line_above, line, len(raw) == 1))
+        start = next((token.start for token in tokens if token.start >= item.stmt_location), item.stmt_location)
+        # What stands on the line on which the statement before ends is that one's comment, not ours.
+        above = migration.up[end:start].partition("\n")[2] if end else migration.up[:start]
+        line = migration.up_line + migration.up.count("\n", 0, start)
+        parts.append(_Part(item.stmt, above, line, len(raw) == 1))
+        end = item.stmt_location + (item.stmt_len or 0)
     return parts
 
 

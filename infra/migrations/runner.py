@@ -147,6 +147,7 @@ def at_risk(target: Target, migrations: Sequence[Migration], *, to: int) -> tupl
     """
     with Session(target, report=silent) as session:
         plan = planner.plan_back(migrations, session.first_rows(), to=to)
+        session.take_role()
         return plan, rows_at_risk.count(session.connection, plan.pending)
 
 

@@ -122,7 +122,7 @@ def test_a_mistake_names_its_key_what_is_wrong_and_what_would_do(changes: dict[s
 def test_a_password_in_plain_text_is_refused_without_showing_it() -> None:
     """A password that is not encrypted in the stack file is a mistake, and the message does not repeat it."""
     (line,) = mistakes(SERVER, secret_keys=())
-    assert line == "chatdb:password: stands in plain text; set it with `pulumi config set --secret chatdb:password`"
+    assert line == "chatdb:password: stands in plain text; set it with `chatdb config set --secret chatdb:password`"
 
 
 def test_keys_of_other_namespaces_are_left_alone() -> None:

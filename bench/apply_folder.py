@@ -1,0 +1,40 @@
+"""Apply a folder of migrations and print how long it took from connecting to the last commit, in seconds.
+
+    python -m bench.apply_folder FOLDER < target.json
+
+Called by bench.runners and bench.kills as a process of its own: what `chatdb apply` does, for any folder.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from infra.connection import Target
+from infra.errors import ChatdbError
+from infra.migrations import directory, runner
+from infra.migrations.model import Event
+from infra.migrations.options import Options
+
+
+def main() -> int:
+    """Apply, print, return the exit status."""
+    target = Target(**json.load(sys.stdin))
+    moments: dict[str, float] = {}
+
+    def report(event: Event) -> None:
+        moments[event.kind] = time.perf_counter()
+
+    try:
+        runner.apply(target, directory.read(Path(sys.argv[1])), options=Options(stack="bench"), report=report)
+    except ChatdbError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(moments.get("applied", moments["connected"]) - moments["connecting"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
