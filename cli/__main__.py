@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _fail(interrupted, as_json=getattr(options, "json", False))
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) went away: that is no error, and nothing more can be said to it.
+        # Nothing more can be said to a reader that went away.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except ImportError as error:

@@ -59,6 +59,7 @@ ENGINE = option(
     help="the Pulumi CLI, or the engine in this project (default: the one that has the stack, else pulumi if on PATH)",
 )
 YES = option("--yes", action="store_true", help="do not ask before acting")
+EXPECT = option("--expect-no-changes", action="store_true", help="exit with 2 where anything differs, for pipelines")
 JSON = option("--json", action="store_true", help="print JSON for a machine to read")
 PRODUCT = option("--product", metavar="NAME", help="one product (default: every product of the stack)")
 EVERY_PRODUCT = option("--product", metavar="NAME", help="one product (default: all of schema/)")
@@ -108,14 +109,14 @@ COMMANDS: tuple[Command, ...] = (
         summary="show what `up` would do, with the SQL of pending migrations in full",
         example="chatdb preview --stack prod",
         run="cli.stacks:preview",
-        options=(STACK, ENGINE, JSON),
+        options=(STACK, ENGINE, EXPECT, JSON),
     ),
     Command(
         name="refresh",
         summary="read what is really there into the stack's state and show what differs",
         example="chatdb refresh --stack dev",
         run="cli.stacks:refresh",
-        options=(STACK, ENGINE, YES, JSON),
+        options=(STACK, ENGINE, YES, EXPECT, JSON),
     ),
     Command(
         name="destroy",

@@ -7,8 +7,16 @@ from rich.text import Text
 
 from infra.errors import ChatdbError
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """rich's, except that a reader which went away (head, less) is no error: the entry of `chatdb` knows it."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Console(highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_error(error: ChatdbError) -> None:

@@ -48,8 +48,8 @@ def setting(stack: str, key: str) -> Any:
 def server_of(stack: str) -> EmbeddedServer | None:
     """Return the stack's embedded server, running or not; None where its settings name another server.
 
-    A `serverFile` elsewhere than `.chatdb/<stack>/server/server.json` is someone else's server: it is used, never started,
-    stopped or removed by this stack.
+    A `serverFile` elsewhere than `.chatdb/<stack>/server/server.json` is someone else's server: this stack uses it and
+    never starts, stops or removes it.
 
     Raises:
         UnknownNameError: there is no such stack.

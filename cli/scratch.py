@@ -49,7 +49,7 @@ def database(running: ServerFile, product: Product, purpose: str) -> Target:
     name = f"{product.name}_{purpose}"
     with connect(running.target()) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [product.app_role]).fetchone():
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [product.app_role]).fetchone():
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(product.app_role)))
     target = running.target(name)
     with connect(target) as connection:

@@ -13,6 +13,10 @@ from cli.console import err, out
 from cli.context import project, server_of, stack_folder, stack_name
 from infra.errors import ChatdbError
 
+DIFFERENT = 2
+# What the CLI exits with where `--expect-no-changes` was not met.
+PULUMI_UNEXPECTED_CHANGES = 7
+
 Operation = Literal["up", "preview", "refresh", "destroy"]
 
 
@@ -92,7 +96,10 @@ def _pulumi(operation: Operation, options: argparse.Namespace, stack: str) -> in
         arguments += ["--yes", "--skip-preview"]
     if options.json and operation == "preview":
         arguments.append("--json")
-    return engines.run_pulumi(arguments).returncode
+    if getattr(options, "expect_no_changes", False):
+        arguments.append("--expect-no-changes")
+    code = engines.run_pulumi(arguments).returncode
+    return DIFFERENT if code == PULUMI_UNEXPECTED_CHANGES else code
 
 
 def _embedded(operation: Operation, options: argparse.Namespace, stack: str) -> int:
@@ -122,7 +129,9 @@ def _run(operation: Operation, options: argparse.Namespace, stack: str, *, asked
         out.print(
             f"{verb}{done}; {same} unchanged" if done else f"nothing to do: {same} resources are as they should be"
         )
-    return int(result.changed) if asked else 0
+    if asked:
+        return int(result.changed)
+    return DIFFERENT if result.changed and getattr(options, "expect_no_changes", False) else 0
 
 
 def _ask(operation: Operation, stack: str) -> None:

@@ -194,7 +194,7 @@ def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] 
     raise SettingsError(
         f"the settings of stack {stack} have {count}",
         detail="".join(f"\n  {NAMESPACE}:{line}" for line in mistakes),
-        hint=f"Mend them in Pulumi.{stack}.yaml or with `chatdb config set --stack {stack}`; Pulumi.yaml has every key.",
+        hint=f"Mend them in Pulumi.{stack}.yaml (`chatdb config set --stack {stack}`); Pulumi.yaml has every key.",
         state="Nothing was changed.",
     )
 

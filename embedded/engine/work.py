@@ -16,7 +16,7 @@ from embedded.engine.events import Operation, Phase, Report, StepEvent
 from embedded.engine.provider import Provider
 from embedded.engine.state import Snapshot
 from embedded.engine.steps import Change, Resource
-from embedded.engine.values import Secret, Unknown, contains, mark_secrets, unwrap
+from embedded.engine.values import Secret, Unknown, contains, mark_secrets, mask, unwrap
 from infra.errors import ChatdbError
 
 
@@ -168,5 +168,13 @@ class Work:
     def _tell(self, kind: Operation, phase: Phase, resource: Resource, **more: Any) -> None:
         name = steps.name_of(resource["urn"])
         self._report(
-            StepEvent(operation=kind, phase=phase, urn=resource["urn"], type=resource["type"], name=name, **more)
+            StepEvent(
+                operation=kind,
+                phase=phase,
+                urn=resource["urn"],
+                type=resource["type"],
+                name=name,
+                inputs=mask(resource.get("inputs", {})),
+                **more,
+            )
         )

@@ -26,6 +26,14 @@ def up(project: Project) -> Project:
     return project
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and waits for its parent has no command line any more."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except FileNotFoundError:
+        return False
+
+
 def url(project: Project, product: str, role: str) -> str:
     return project.succeed("url", "--product", product, "--role", role).strip()
 
@@ -53,8 +61,8 @@ def test_up_again_has_nothing_to_do_and_says_so(up: Project) -> None:
 def test_preview_and_refresh_find_nothing_to_change(up: Project) -> None:
     """What was just made is what the program wants and what is there."""
     assert up.succeed("preview", "--stack", "dev").startswith("nothing to do: ")
-    up.succeed("refresh", "--stack", "dev", "--yes")
-    assert up.succeed("preview", "--stack", "dev").startswith("nothing to do: ")
+    up.succeed("refresh", "--stack", "dev", "--yes", "--expect-no-changes")
+    up.succeed("preview", "--stack", "dev", "--expect-no-changes")
 
 
 def test_url_prints_a_connection_string_and_nothing_else(up: Project) -> None:
@@ -150,6 +158,7 @@ def test_a_new_migration_is_shown_in_full_by_the_preview_and_applied_once(up: Pr
     snapshot["tables"]["chats"]["columns"]["rating"] = {"type": "smallint", "nullable": True}
     (folder / "snapshots/0005.json").write_text(json.dumps(snapshot))
     try:
+        assert up.chatdb("preview", "--stack", "dev", "--expect-no-changes").returncode == 2
         preview = up.succeed("preview", "--stack", "dev")
         assert "pending: 0005_note_rating" in preview
         assert "ALTER TABLE public.chats ADD COLUMN rating smallint;" in preview
@@ -207,7 +216,7 @@ def test_a_server_that_was_killed_is_started_again(up: Project) -> None:
     pid = int((data / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGKILL)
     for _ in range(100):
-        if not Path(f"/proc/{pid}").exists():
+        if not is_running(pid):
             break
         time.sleep(0.1)
     assert up.succeed("up", "--stack", "dev", "--yes").startswith("nothing to do: ")
@@ -220,7 +229,7 @@ def test_destroy_removes_what_up_made_and_nothing_else(project: Project) -> None
     pid = int((project.folder / ".chatdb/dev/server/data/postmaster.pid").read_text().splitlines()[0])
     project.succeed("destroy", "--stack", "dev", "--yes")
     assert not (project.folder / ".chatdb/dev").exists()
-    assert not Path(f"/proc/{pid}").exists()
+    assert not is_running(pid)
     after = sorted(path.relative_to(project.folder) for path in project.folder.glob("*") if path.name != ".chatdb")
     assert before == after
     assert "nothing to destroy" in project.succeed("destroy", "--stack", "dev", "--yes")

@@ -11,7 +11,7 @@ from infra.products import PROJECT_ROOT
 
 
 def test_imports_point_one_way() -> None:
-    """cli → embedded → infra, and inside infra from components down to errors, as pyproject.toml says."""
+    """From cli over embedded to infra, and inside infra from components down to errors, as pyproject.toml says."""
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -20,7 +20,9 @@ def test_imports_point_one_way() -> None:
 def test_the_program_imports_nothing_of_the_engine() -> None:
     """`__main__.py` runs unmodified on the Pulumi CLI: it imports pulumi and infra only."""
     tree = ast.parse((PROJECT_ROOT / "__main__.py").read_text(encoding="utf-8"))
-    roots = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    roots = {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
     roots |= {str(node.module).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert roots == {"pulumi", "infra"}
 
