@@ -90,7 +90,8 @@ def write_alembic(folder: Path, count: int) -> None:
     for number in range(1, count + 1):
         before = repr(f"r{number - 1:04d}") if number > 1 else "None"
         operations = "".join(f"    op.execute({statement!r})\n" for statement in statements(number))
-        text = f"from alembic import op\nrevision = 'r{number:04d}'\ndown_revision = {before}\ndef upgrade():\n{operations}"
+        head = f"from alembic import op\nrevision = 'r{number:04d}'\ndown_revision = {before}\n"
+        text = f"{head}def upgrade():\n{operations}"
         (folder / "versions" / f"r{number:04d}.py").write_text(text, encoding="utf-8")
 
 
@@ -161,10 +162,11 @@ def environment(extra: dict[str, str]) -> dict[str, str]:
 
 
 OURS = [sys.executable, "-m", "bench.apply_folder"]
-FLOOR = [
-    sys.executable,
-    "-c",
-    "import json, sys, psycopg; t = json.load(sys.stdin); t['dbname'] = t.pop('database'); "
-    "t = {k: t[k] for k in ('host', 'port', 'dbname', 'user', 'password')}; "
-    "psycopg.connect(**t).execute('SELECT 1').fetchall()",
-]
+_SELECT_1 = """
+import json, sys, psycopg
+target = json.load(sys.stdin)
+target["dbname"] = target["database"]
+keywords = {name: target[name] for name in ("host", "port", "dbname", "user", "password", "sslmode")}
+psycopg.connect(**keywords).execute("SELECT 1").fetchall()
+"""
+FLOOR = [sys.executable, "-c", _SELECT_1]

@@ -6,20 +6,17 @@ The functions are named as text, so that a command loads only its own module.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One argument: its flags and what argparse is told of it."""
 
     flags: tuple[str, ...]
     settings: dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Command:
+class Command(NamedTuple):
     """One command.
 
     Attributes:
@@ -35,7 +32,7 @@ class Command:
     summary: str
     example: str
     run: str
-    options: tuple[Option, ...] = field(default=())
+    options: tuple[Option, ...] = ()
     group_summary: str = ""
 
 

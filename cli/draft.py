@@ -155,7 +155,14 @@ def _try(
         except psycopg.Error as error:
             left.append(f"{prefix}{' '.join(step.text.split())[:80]} fails: {server_message(error)}")
     found = catalogue.differences(dict(wanted.catalogue), catalogue.read(connection, schema=product.schema))
-    return left + [f"{prefix}{difference.sentence}" for difference in found]
+    for difference in found:
+        last = (
+            " (PostgreSQL adds columns at the end: declare them there)"
+            if difference.attribute == "column order"
+            else ""
+        )
+        left.append(f"{prefix}{difference.sentence}{last}")
+    return left
 
 
 def _say(shown: str, up: list[Step], left: list[str]) -> None:

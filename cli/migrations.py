@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli.progress import Progress
-from cli.targets import resolve
+from cli.targets import resolve, stack_of
 from infra import products
 from infra.connection import Target, connect
 from infra.errors import ChatdbError, UnknownNameError
-from infra.migrations import directory, ledger, runner
+from infra.migrations import directory, draft_mark, ledger, runner
 from infra.migrations.failures import ProductionError
 from infra.migrations.model import Migration
 from infra.migrations.options import Hooks, Options
@@ -33,7 +33,7 @@ def apply(options: argparse.Namespace) -> None:
     """Apply what is pending to one product's database and verify it."""
     product = products.load(options.product)
     target = resolve(options, product.name)
-    if options.stand_ins and (stack := _production(options.stack)):
+    if options.stand_ins and (stack := _production(stack_of(options))):
         raise ChatdbError(
             f"stack {stack} is marked as production: it gets no stand-ins",
             detail=f"Pulumi.{stack}.yaml says production; the application's own tables belong there",
@@ -42,6 +42,7 @@ def apply(options: argparse.Namespace) -> None:
         )
     say = Progress(product, target, quiet=options.json)
     migrations = directory.read(product.migrations_folder)
+    draft_mark.refuse(migrations)
     applied = runner.apply(
         target,
         migrations,
@@ -67,7 +68,7 @@ def rollback(options: argparse.Namespace) -> None:
         ConfirmationError: the phrase was not given to the letter.
     """
     product = products.load(options.product)
-    if not options.override_production and (stack := _production(options.stack)):
+    if not options.override_production and (stack := _production(stack_of(options))):
         raise ProductionError(stack)
     target = resolve(options, product.name)
     migrations = directory.read(product.migrations_folder)
@@ -197,7 +198,7 @@ def _last_stack(target: Target) -> str:
     return rows[-1].stack if rows else ""
 
 
-def _production(stack: str | None) -> str:
+def _production(stack: str) -> str:
     """Return the stack where its file marks it as production, else an empty name."""
     if not stack:
         return ""
@@ -212,7 +213,7 @@ def _run_options(options: argparse.Namespace, target: Target) -> Options:
     local = target.host in LOOPBACK or target.host.startswith("/")
     given_s = getattr(options, "wait", None)
     wait_s = given_s if given_s is not None else 0 if local else WAKE_UP_S
-    return Options(stack=options.stack or "", tool_version=VERSION, connect_wait_s=wait_s)
+    return Options(stack=stack_of(options), tool_version=VERSION, connect_wait_s=wait_s)
 
 
 def _hooks(product: Product, options: argparse.Namespace, say: Progress) -> Hooks:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra import products
 from infra.errors import ChatdbError
-from infra.migrations import directory
+from infra.migrations import directory, draft_mark
 from infra.migrations.model import Migration
 from infra.migrations.options import Options
 from infra.migrations.script import script
@@ -20,6 +20,7 @@ def sql(options: argparse.Namespace) -> None:
     """Print the script, or write it to a file."""
     product = products.load(options.product)
     migrations = directory.read(product.migrations_folder)
+    draft_mark.refuse(migrations)
     text = script(
         migrations, after=options.after, to=options.to, options=Options(stack=options.stack or "", tool_version=VERSION)
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.context import DEFAULT_STACK
-from cli.direct import direct
+from cli.direct import direct, in_environment, is_asked_for
 from cli.engines import stack_outputs
 from cli.requirements import check_connection
 from infra import products
@@ -70,6 +70,12 @@ def resolve(options: argparse.Namespace, product: str, *, role: str = "migrator"
     """
     check_connection(options)
     return direct(options) or from_stack(options.stack or DEFAULT_STACK, product, role, options)
+
+
+def stack_of(options: argparse.Namespace) -> str:
+    """Return the stack a command is about; empty where a database is named without one."""
+    named = is_asked_for(options) or in_environment()
+    return options.stack or ("" if named else DEFAULT_STACK)
 
 
 def require(options: argparse.Namespace) -> list[str]:

@@ -122,11 +122,14 @@ def column_changes(place: str, name: str, old: Facts, new: Facts) -> Iterator[St
     moment = f"{place} against everything (ACCESS EXCLUSIVE)"
     if (old["type"], old.get("collation")) != (new["type"], new.get("collation")):
         collate = f" COLLATE {quoted(new['collation'])}" if new.get("collation") else ""
+        # A longer varchar needs no conversion, and without one no rewrite.
+        same = old["type"].partition("(")[0] == new["type"].partition("(")[0]
+        using = "" if same else f" USING {quoted(name)}::{new['type']}"
         yield Step(
             COLUMN,
-            f"{alter} TYPE {new['type']}{collate} USING {quoted(name)}::{new['type']}",
+            f"{alter} TYPE {new['type']}{collate}{using}",
             f"{name} was {old['type']}.",
-            "Most changes of type rewrite the table under the lock: a new column filled in batches does not.",
+            "A longer varchar is free; most others rewrite the table under the lock: fill a new column in batches.",
             f"{moment}, while it is rewritten",
         )
     if old.get("default") != new.get("default"):
@@ -215,6 +218,11 @@ def policy_change(place: str, name: str, old: Facts, new: Facts) -> Iterator[Ste
 def comment(kind: str, name: str, text: str | None) -> Step:
     """Return COMMENT ON."""
     return Step(COMMENT, f"COMMENT ON {kind.upper()} {name} IS {literal(text)}", "")
+
+
+def silent(facts: Facts) -> dict[str, Any]:
+    """Return facts without their comment."""
+    return {key: value for key, value in facts.items() if key != "comment"}
 
 
 def _roles(facts: Facts) -> str:

@@ -1,10 +1,7 @@
 """The ledger: what was done to this database, in the table `chatdb.ledger`. An edge: SQL in, rows out.
 
-Called by `runner` and `script`, which write the very same statements. Each row's hash covers the hash before it and all
-of its own fields, and is computed by the server, so that the offline script writes what the runner would.
-`chatdb.head` knows the newest row, so that its removal is seen too.
-
-Source: https://www.postgresql.org/docs/18/functions-binarystring.html (sha256 is in core since 11)
+Called by `runner` and `script`, which write the very same statements: they are in `ledger_sql`. Rows are chained by
+their hashes, and `chatdb.head` knows the newest one, so that its removal is seen too.
 """
 
 from __future__ import annotations
@@ -17,115 +14,11 @@ import psycopg
 from psycopg import sql
 
 from infra.connection import server_message
+from infra.migrations import ledger_sql
 from infra.migrations.failures import LedgerAccessError
 from infra.migrations.model import LedgerRow, Migration
 
 SCHEMA = "chatdb"
-
-# The role that runs owns it; whoever default privileges would let in is shut out again.
-CREATE = """\
-CREATE SCHEMA IF NOT EXISTS chatdb;
-CREATE TABLE IF NOT EXISTS chatdb.ledger (
-    sequence bigint CONSTRAINT ledger_pkey PRIMARY KEY,
-    version integer NOT NULL,
-    name text NOT NULL,
-    checksum text NOT NULL,
-    direction text NOT NULL CONSTRAINT ledger_direction_check CHECK (direction IN ('up', 'down', 'baseline')),
-    statements_begun integer NOT NULL,
-    statements_done integer NOT NULL,
-    statements_total integer NOT NULL,
-    statements_digest text NOT NULL DEFAULT '',
-    started_at timestamptz NOT NULL,
-    finished_at timestamptz,
-    actor text NOT NULL,
-    stack text NOT NULL,
-    tool_version text NOT NULL,
-    error text NOT NULL DEFAULT '',
-    chained_hash text NOT NULL DEFAULT ''
-);
-COMMENT ON TABLE chatdb.ledger IS
-    'What was done to this database, written by chatdb. Rows are chained by hashes: an edit is found.';
-COMMENT ON COLUMN chatdb.ledger.statements_total IS
-    'Statements of the section; a section that runs as one transaction counts as one.';
-COMMENT ON COLUMN chatdb.ledger.finished_at IS
-    'NULL while a file without a transaction is half done; the next run goes on with it.';
-CREATE TABLE IF NOT EXISTS chatdb.head (
-    one boolean CONSTRAINT head_pkey PRIMARY KEY DEFAULT true CONSTRAINT head_one_check CHECK (one),
-    sequence bigint NOT NULL,
-    chained_hash text NOT NULL
-);
-COMMENT ON TABLE chatdb.head IS 'The newest finished row of chatdb.ledger.';
-INSERT INTO chatdb.head (sequence, chained_hash) SELECT 0, '' WHERE NOT EXISTS (SELECT FROM chatdb.ledger)
-ON CONFLICT DO NOTHING;
-REVOKE ALL ON SCHEMA chatdb FROM PUBLIC;
-DO $chatdb$
-DECLARE grantee text;
-BEGIN
-    FOR grantee IN
-        SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
-        FROM pg_class AS class, aclexplode(class.relacl) AS entry
-        WHERE class.relnamespace = 'chatdb'::regnamespace AND entry.grantee <> class.relowner
-        UNION
-        SELECT entry.grantee::regrole::text FROM pg_namespace AS namespace, aclexplode(namespace.nspacl) AS entry
-        WHERE namespace.nspname = 'chatdb' AND entry.grantee NOT IN (0, namespace.nspowner)
-    LOOP
-        EXECUTE 'REVOKE ALL ON ALL TABLES IN SCHEMA chatdb FROM ' || grantee;
-        EXECUTE 'REVOKE ALL ON SCHEMA chatdb FROM ' || grantee;
-    END LOOP;
-END
-$chatdb$;
-"""
-
-# The fields of a row, joined by a character that none of them holds, after the hash of the row before.
-_HASH = """\
-encode(sha256(convert_to(concat_ws(chr(31), {previous}, {row}.sequence, {row}.version, {row}.name, {row}.checksum, \
-{row}.direction, {row}.statements_total, {row}.statements_digest, extract(epoch FROM {row}.started_at), \
-extract(epoch FROM {row}.finished_at), {row}.actor, {row}.stack, {row}.tool_version, {row}.error), 'UTF8')), 'hex')"""
-
-# No value is composed into these but the text of _HASH; values go in as sql.Literal.
-READ = f"""\
-SELECT l.sequence, l.version, l.name, l.checksum, l.direction, l.statements_begun, l.statements_done, \
-l.statements_total, l.statements_digest, extract(epoch FROM l.started_at)::float8, \
-extract(epoch FROM l.finished_at)::float8, l.actor, l.stack, l.tool_version, l.error, l.chained_hash, \
-CASE WHEN l.finished_at IS NULL AND l.sequence > h.sequence THEN '' \
-WHEN l.sequence < h.sequence OR l.sequence = h.sequence AND l.chained_hash = h.chained_hash \
-THEN {_HASH.format(previous="lag(l.chained_hash, 1, '') OVER (ORDER BY l.sequence)", row="l")} ELSE '-' END \
-FROM chatdb.ledger AS l LEFT JOIN chatdb.head AS h ON true \
-UNION ALL SELECT sequence, 0, '', '', 'removed', 0, 0, 0, '', NULL, NULL, '', '', '', '', chained_hash, '' \
-FROM chatdb.head WHERE sequence > 0 AND sequence NOT IN (SELECT sequence FROM chatdb.ledger) ORDER BY 1"""  # noqa: S608
-
-_APPEND = f"""\
-WITH head AS MATERIALIZED (SELECT sequence + 1 AS sequence, chained_hash FROM chatdb.head FOR UPDATE), \
-fields AS MATERIALIZED (SELECT head.sequence, {{version}} AS version, {{name}} AS name, {{checksum}} AS checksum, \
-{{direction}} AS direction, 1 AS statements_total, '' AS statements_digest, now() AS started_at, \
-clock_timestamp() AS finished_at, coalesce(nullif({{actor}}, ''), session_user) AS actor, {{stack}} AS stack, \
-{{tool_version}} AS tool_version, '' AS error, head.chained_hash AS previous FROM head), \
-added AS (INSERT INTO chatdb.ledger SELECT sequence, version, name, checksum, direction, 1, 1, 1, statements_digest, \
-started_at, finished_at, actor, stack, tool_version, error, {_HASH.format(previous="previous", row="fields")} \
-FROM fields RETURNING sequence, chained_hash) \
-UPDATE chatdb.head SET sequence = added.sequence, chained_hash = added.chained_hash FROM added"""  # noqa: S608
-
-_BEGIN = """\
-INSERT INTO chatdb.ledger (sequence, version, name, checksum, direction, statements_begun, statements_done, \
-statements_total, started_at, actor, stack, tool_version) \
-SELECT sequence + 1, {version}, {name}, {checksum}, {direction}, 0, 0, {total}, clock_timestamp(), \
-coalesce(nullif({actor}, ''), session_user), {stack}, {tool_version} FROM chatdb.head"""
-
-_PROGRESS = """\
-UPDATE chatdb.ledger SET statements_begun = {begun}, statements_done = {done}, statements_total = {total}, \
-statements_digest = {digest}, checksum = {checksum}, name = {name}, error = {error} \
-WHERE finished_at IS NULL AND version = {version} AND direction = {direction}"""
-
-_FINISH = f"""\
-WITH head AS MATERIALIZED (SELECT sequence, chained_hash FROM chatdb.head FOR UPDATE), \
-fields AS MATERIALIZED (SELECT l.sequence, l.version, l.name, l.checksum, l.direction, l.statements_total, \
-l.statements_digest, l.started_at, clock_timestamp() AS finished_at, l.actor, l.stack, l.tool_version, l.error, \
-head.chained_hash AS previous FROM chatdb.ledger AS l JOIN head ON l.sequence = head.sequence + 1 \
-WHERE l.finished_at IS NULL AND l.version = {{version}} AND l.direction = {{direction}}), \
-finished AS (UPDATE chatdb.ledger AS l SET finished_at = fields.finished_at, \
-chained_hash = {_HASH.format(previous="fields.previous", row="fields")} \
-FROM fields WHERE l.sequence = fields.sequence RETURNING l.sequence, l.chained_hash) \
-UPDATE chatdb.head SET sequence = finished.sequence, chained_hash = finished.chained_hash FROM finished"""  # noqa: S608
 
 
 def read(connection: psycopg.Connection[Any]) -> list[LedgerRow]:
@@ -135,15 +28,32 @@ def read(connection: psycopg.Connection[Any]) -> list[LedgerRow]:
         LedgerAccessError: the ledger may not be read.
     """
     try:
-        return rows_of(connection.execute(READ).fetchall())
+        return rows_of(connection.execute(ledger_sql.READ).fetchall())
     except psycopg.errors.UndefinedTable:
         return []
     except psycopg.errors.InsufficientPrivilege as error:
         raise access_error(error) from None
 
 
+def standing_of(records: Sequence[Any]) -> tuple[list[LedgerRow], bool]:
+    """Return what ledger_sql.READ_STANDING gave as rows, and whether the ledger is as it was written."""
+    rows = [
+        LedgerRow._make(
+            (*record[1:], None, None if finished is None else datetime.fromtimestamp(finished, UTC), *[""] * 6)
+        )
+        for *record, finished in records
+        if record[1] is not None
+    ]
+    return rows, bool(records and records[0][0])
+
+
+def refresh(connection: psycopg.Connection[Any]) -> None:
+    """Take the fingerprint anew after its chain was followed: another major of the server may hash differently."""
+    connection.execute(ledger_sql.REFRESH)
+
+
 def rows_of(records: Sequence[Any]) -> list[LedgerRow]:
-    """Return what READ gave as rows."""
+    """Return what ledger_sql.READ gave as rows."""
     fromtimestamp = datetime.fromtimestamp
     return [
         LedgerRow._make(
@@ -165,7 +75,7 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
         LedgerAccessError: the role may not make a schema here.
     """
     try:
-        connection.execute(CREATE)
+        connection.execute(ledger_sql.CREATE)
     except psycopg.errors.InsufficientPrivilege as error:
         raise access_error(error) from None
 
@@ -184,7 +94,7 @@ def access_error(error: psycopg.Error) -> LedgerAccessError:
 def append(migration: Migration, direction: str, *, actor: str = "", stack: str = "", tool_version: str = "") -> str:
     """Return the statement that adds a finished row, for a transaction that holds the migration's statements too."""
     return _compose(
-        _APPEND,
+        ledger_sql.APPEND,
         version=migration.version,
         name=migration.name,
         checksum=migration.checksum,
@@ -200,7 +110,7 @@ def begin(
 ) -> str:
     """Return the statement that adds the unfinished row of a file that runs statement by statement."""
     return _compose(
-        _BEGIN,
+        ledger_sql.BEGIN,
         version=migration.version,
         name=migration.name,
         checksum=migration.checksum,
@@ -227,7 +137,7 @@ def progress(
         error: What the statement in hand failed with.
     """
     return _compose(
-        _PROGRESS,
+        ledger_sql.PROGRESS,
         version=migration.version,
         name=migration.name,
         checksum=migration.checksum,
@@ -242,7 +152,7 @@ def progress(
 
 def finish(migration: Migration, direction: str) -> str:
     """Return the statement that closes an unfinished row and chains it."""
-    return _compose(_FINISH, version=migration.version, direction=direction)
+    return _compose(ledger_sql.FINISH, version=migration.version, direction=direction)
 
 
 def _compose(template: str, **values: str | int) -> str:

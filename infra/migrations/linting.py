@@ -47,7 +47,7 @@ class LintError(ChatdbError):
         count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
         super().__init__(
             f"{count} of the linter in the migrations",
-            detail="\n  ".join(("", *(str(finding) for finding in findings))),
+            detail="\n  ".join(map(str, findings)),
             hint="Mend each, or silence it in the file with its reason: -- squawk-ignore RULE, -- chatdb-ignore RULE: "
             "reason",
             state="Nothing was changed.",

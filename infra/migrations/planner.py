@@ -28,18 +28,23 @@ from infra.migrations.filename import duplicates, has_code, raise_all
 from infra.migrations.model import LedgerRow, Migration, Plan
 
 
-def plan(migrations: Sequence[Migration], rows: Sequence[LedgerRow], *, to: int | None = None) -> Plan:
+def plan(
+    migrations: Sequence[Migration], rows: Sequence[LedgerRow], *, to: int | None = None, chained: bool = True
+) -> Plan:
     """Return what is applied and what is to be applied.
 
     Args:
         migrations: All files, lowest version first.
         rows: All rows of the ledger, lowest sequence first.
         to: Version to stop at; the newest when None.
+        chained: Whether `rows` is the whole chain, to be followed; False for the newest row of each version alone.
 
     Raises:
         MigrationError: the files and the ledger do not fit; its class says how.
         SeveralMistakesError: they do not fit in several ways.
     """
+    if chained:
+        check_chain(rows)
     standing = _standing(rows)
     mistakes = _misfits(migrations, standing)
     half = next((row for row in standing.values() if row.finished_at is None), None)
@@ -73,6 +78,7 @@ def plan_back(migrations: Sequence[Migration], rows: Sequence[LedgerRow], *, to:
     Raises:
         MigrationError: the files and the ledger do not fit, or there is no way back; its class says how.
     """
+    check_chain(rows)
     standing = _standing(rows)
     mistakes = _misfits(migrations, standing)
     half = next((row for row in standing.values() if row.finished_at is None), None)
@@ -127,7 +133,6 @@ def check_chain(rows: Sequence[LedgerRow]) -> None:
 
 def _standing(rows: Sequence[LedgerRow]) -> dict[int, LedgerRow]:
     """Return the row that stands for each version which is applied, wholly or half."""
-    check_chain(rows)
     standing: dict[int, LedgerRow] = {}
     for row in rows:
         if row.direction == "down" and row.finished_at is not None:

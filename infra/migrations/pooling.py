@@ -1,9 +1,10 @@
 """Find out whether a pooler in transaction mode stands between us and the server. An edge.
 
-Called by `run` before it takes the lock, and only then: with nothing to do it does not matter, and a lock taken through
-a pooler would stay in a session that we never see again. A pooler hands out cancel keys of its own, so a process id that
-is not the server's is the sign to look closer; many proxies that keep one session per client do the same. The proof is a
-second client: while it holds a transaction open, a pooled first client has lost its session to it, or gets another one.
+Called by `run` before it takes the lock, and only then: with nothing to do it does not matter, and a lock taken
+through a pooler would stay in a session that we never see again. A pooler hands out cancel keys of its own, so a
+process id that is not the server's is the sign to look closer; many proxies that keep one session per client do the
+same. The proof is a second client: while it holds a transaction open, a pooled first client has lost its session to
+it, or gets another one.
 
 Source: https://www.pgbouncer.org/features.html (transaction pooling breaks session features)
 """

@@ -13,7 +13,7 @@ import psycopg
 from infra import products
 from infra.connection import server_message
 from infra.errors import ChatdbError, DatabaseError
-from infra.migrations import catalogue, snapshot
+from infra.migrations import catalogue, foreign_ledgers, snapshot
 from infra.migrations.catalogue import Difference, differences
 from infra.migrations.comparison import counted
 from infra.products import Prerequisite, Product
@@ -83,20 +83,6 @@ FROM (SELECT %s::text) AS wanted (name) LEFT JOIN pg_catalog.pg_namespace AS n O
 _MISSING_ROLES = """
 SELECT wanted FROM unnest(%s::text[]) AS wanted
 WHERE wanted NOT IN (SELECT rolname FROM pg_catalog.pg_roles) ORDER BY wanted
-"""
-# Where other tools keep what they applied; golang-migrate's table differs from dbmate's by its column `dirty`.
-_OTHER_LEDGERS = """
-SELECT n.nspname || '.' || c.relname, CASE
-    WHEN c.relname = 'alembic_version' THEN 'Alembic'
-    WHEN c.relname = '__drizzle_migrations' THEN 'Drizzle'
-    WHEN c.relname = 'flyway_schema_history' THEN 'Flyway'
-    WHEN c.relname = '_prisma_migrations' THEN 'Prisma'
-    WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'dirty')
-    THEN 'golang-migrate' ELSE 'dbmate' END
-FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relname IN ('alembic_version', '__drizzle_migrations', 'flyway_schema_history',
-                                        '_prisma_migrations', 'schema_migrations')
-ORDER BY 1
 """
 
 
@@ -213,11 +199,6 @@ def table_in_the_way(connection: psycopg.Connection[Any], product: Product, *, a
     )
 
 
-def other_ledgers(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
-    """Return the tables in which other tools record what they applied, each with the tool's name."""
-    return [(str(table), str(tool)) for table, tool in connection.execute(_OTHER_LEDGERS).fetchall()]
-
-
 def _check(connection: psycopg.Connection[Any], product: Product, wanted: Prerequisite) -> None:
     parameters = {"schema": wanted.schema, "table": wanted.table, "column": wanted.column}
     row = connection.execute(_LOOK, parameters).fetchone()
@@ -279,8 +260,8 @@ def _roles_of_policies(product: Product) -> list[str]:
 
 def _evidence(connection: psycopg.Connection[Any]) -> str:
     """Return a clause that names other tools' records, empty where there are none."""
-    found = other_ledgers(connection)
-    return "".join(f"; {tool} has applied to this database ({table})" for table, tool in found)
+    said = foreign_ledgers.sentence(foreign_ledgers.read(connection))
+    return f"; {said}" if said else ""
 
 
 def _owner(live: catalogue.Catalogue, product: Product) -> str:

@@ -17,7 +17,7 @@ from infra import products, verification
 from infra.connection import Target, connect
 from infra.errors import ChatdbError, ConnectionFailedError
 from infra.hooks import product_hooks
-from infra.migrations import filename, planner, runner
+from infra.migrations import filename, linting, planner, runner
 from infra.migrations.model import Migration
 from infra.migrations.options import Options, Status
 from infra.provider import PlainErrorProvider, changed_keys, is_known
@@ -36,6 +36,7 @@ class MigrationsProvider(PlainErrorProvider):
         try:
             migrations = _migrations(news)
             pending = _pending(_olds, news, migrations)
+            linting.require([migration for migration in migrations if migration.name in pending])
         except ChatdbError as error:
             return CheckResult(news, [CheckFailure("migrations", str(error))])
         # Applied by an earlier update and pending again: someone stepped back, and the state does not know.

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from infra.migrations.draft_mark import MARK
 from infra.migrations.model import Migration
 
 # What to do about each rule.
 RULES = {
+    "draft": "Review each statement, and write the reason in place of the mark.",
     "no-reason": "Begin the file with a comment that says why it is there.",
     "no-locks": "Say in the comment at the top what it locks: `-- Locks: …`.",
     "no-comment": "Write above it what it is for.",
@@ -103,6 +105,8 @@ def _of_top(text: str) -> Iterator[tuple[int, str, str]]:
     """Look at what stands before `-- migrate:up`."""
     lines = text.split("\n")
     top = lines[: next((n for n, line in enumerate(lines) if re.match(r"--\s*migrate:up", line)), 0)]
+    if text.startswith(MARK):
+        yield 1, "draft", "The file is a draft that nobody has reviewed."
     if not _COMMENT.match(lines[0]):
         yield 1, "no-reason", "The file does not begin with its reason."
     if not re.search(r"\block", "\n".join(top), re.IGNORECASE):

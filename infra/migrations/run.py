@@ -103,10 +103,13 @@ class Run:
         return ledger.read(session.connection)
 
     def settle(self, plan: Plan, *, undone: bool = False) -> None:
-        """Count the migration whose COMMIT got no answer as done where the ledger says that it is."""
-        stands = self.in_flight in plan.applied
-        if self.in_flight is not None and stands != undone:
-            self.done.append(self.in_flight)
+        """Count as done what the ledger says is done.
+
+        The COMMIT of the last one may have got no answer; a crash of the server may have taken the newest ones away.
+        """
+        claimed = [*self.done, self.in_flight] if self.in_flight else self.done
+        applied = (*plan.applied, *plan.pending) if undone else plan.applied
+        self.done = [migration for migration in claimed if (migration in applied) != undone]
         self.in_flight = None
 
     def one(self, session: Session, migration: Migration, direction: Direction, plan: Plan) -> None:
@@ -119,7 +122,8 @@ class Run:
         self.in_flight = migration
         try:
             if transaction and row is None:
-                transactional.run_section(session, migration, direction, self.options)
+                last = migration is plan.pending[-1]
+                transactional.run_section(session, migration, direction, self.options, durable=last)
             else:
                 online.run_section(session, migration, direction, self.options, row)
         except ChatdbError as error:

@@ -62,11 +62,15 @@ def apply(
 
 
 def _apply(run: Run, session: Session, to: int | None) -> Applied:
-    rows = session.first_rows()
-    plan = planner.plan(run.migrations, rows, to=to)
+    rows, sound = session.standing_rows()
+    if not sound:
+        planner.check_chain(session.first_rows())
+    plan = planner.plan(run.migrations, rows, to=to, chained=False)
     if plan.pending:
         rows = run.lock(session, has_ledger=bool(rows))
         plan = planner.plan(run.migrations, rows, to=to)
+        if not sound:
+            ledger.refresh(session.connection)
     run.settle(plan)
     if plan.pending and not rows:
         plan = _before_the_first(run, session, plan, to)

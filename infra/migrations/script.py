@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from infra.migrations import ledger, lock, statements
+from infra.migrations import ledger, ledger_sql, lock, statements
 from infra.migrations.errors import NoSuchVersionError
 from infra.migrations.filename import raise_all
 from infra.migrations.model import Migration
@@ -69,7 +69,7 @@ def script(
     raise_all([mistake for migration in chosen for mistake in statements.check(migration)])
     parts = [_opening(chosen, after)]
     if after == 0 and chosen:
-        parts.append(f"-- The ledger.\nBEGIN;\n{ledger.CREATE}COMMIT;\n")
+        parts.append(f"-- The ledger.\nBEGIN;\n{ledger_sql.CREATE}COMMIT;\n")
     previous = after
     for migration in chosen:
         write = _transaction if migration.transactional else _statement_by_statement

@@ -19,7 +19,7 @@ from psycopg import errors, pq, sql
 
 from infra.connection import Target, connect, server_message
 from infra.errors import ConnectionFailedError
-from infra.migrations import ledger
+from infra.migrations import ledger, ledger_sql
 from infra.migrations.blockers import BLOCKING, STILL_THERE, blockers_of
 from infra.migrations.model import Blocker, Event, LedgerRow
 from infra.migrations.options import Report
@@ -27,6 +27,7 @@ from infra.migrations.options import Report
 LOOK_AFTER_S = 0.05  # a statement that has not answered by then may be waiting for a lock
 LOOK_EVERY_S = 0.25
 NEWS_EVERY_S = 2.0
+TRANSACTION_TIMEOUT_SINCE = 170_000  # PostgreSQL 17
 _WORTH_A_RETRY = ("08001", "08006", "57P03", "53300")
 
 
@@ -65,13 +66,16 @@ class Session:
         name = sql.Identifier(target.role).as_string()
         self.role = f"SET ROLE {name};" if target.role else "RESET ROLE;"
         self.local_role = f"SET LOCAL ROLE {name};" if target.role else ""
-        # Before each batch: what an earlier file set for the session must not reach the next one.
-        self.fresh = f"RESET ALL; SET client_encoding = 'UTF8'; {self.role}"
-        self.fresh_count = 3
         self._monitor: psycopg.Connection[Any] | None = None
         report(Event(kind="connecting", text=f"connecting to {target.label}"))
         self.connection = _connect_patiently(target.to(role=""), report, connect_wait_s)
         report(Event(kind="connected", text=f"connected to {target.label}"))
+        # Before each batch: what an earlier file set for the session must not reach the next one.
+        settings = ["RESET ALL", "SET client_encoding = 'UTF8'"]
+        if self.connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
+            settings.append("SET transaction_timeout = 0")  # it would end the session in the middle of a file
+        self.fresh = f"{'; '.join(settings)}; {self.role}"
+        self.fresh_count = len(settings) + 1
 
     def __enter__(self) -> Session:
         return self
@@ -87,7 +91,7 @@ class Session:
         self.report(Event(kind="closed", text="connection closed"))
 
     def first_rows(self) -> list[LedgerRow]:
-        """Read the ledger as the role, in one round trip that leaves nothing set behind.
+        """Read the whole ledger as the role, in one round trip that leaves nothing set behind.
 
         A pooled connection serves for this too: what it sets ends with its transaction.
 
@@ -95,11 +99,19 @@ class Session:
             ConnectionFailedError: the role may not be taken.
             LedgerAccessError: the ledger may not be read.
         """
+        return ledger.rows_of(self._first(ledger_sql.READ))
+
+    def standing_rows(self) -> tuple[list[LedgerRow], bool]:
+        """Read like `first_rows` the newest row of each version, and whether the ledger is as it was written."""
+        records = self._first(ledger_sql.READ_STANDING)
+        return ledger.standing_of(records) if records else ([], True)
+
+    def _first(self, query: str) -> list[Any]:
         try:
-            cursor = self.connection.execute(f"{self.local_role} {ledger.READ}")
+            cursor = self.connection.execute(f"{self.local_role} {query}")
             while cursor.nextset():
                 pass
-            return ledger.rows_of(cursor.fetchall())
+            return cursor.fetchall()
         except psycopg.errors.UndefinedTable:
             return []
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:

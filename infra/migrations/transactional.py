@@ -27,8 +27,18 @@ class LostConnectionError(Exception):
         self.outcome = outcome
 
 
-def run_section(session: Session, migration: Migration, direction: Direction, options: Options) -> None:
+def run_section(
+    session: Session, migration: Migration, direction: Direction, options: Options, *, durable: bool = True
+) -> None:
     """Run one section and record it, or leave nothing behind.
+
+    Args:
+        session: Holds the lock.
+        migration: The file.
+        direction: Which of its sections.
+        options: Budgets, and what the ledger says of the run.
+        durable: Whether to wait until the commit is on the disk. Not needed where another one follows in the same run:
+            a crash of the server takes commits away from the newest backwards, each with its ledger row.
 
     Raises:
         MigrationFailedError: a statement failed; nothing of the section stands.
@@ -43,7 +53,7 @@ def run_section(session: Session, migration: Migration, direction: Direction, op
     until = time.monotonic() + options.lock_budget_s
     attempt = 1
     while True:
-        opening, batch = _batch(session, migration, direction, options, lock_timeout_ms)
+        opening, batch = _batch(session, migration, direction, options, lock_timeout_ms, durable=durable)
         outcome = session.run(batch, about=migration.name)
         if outcome.error is None:
             return
@@ -52,7 +62,7 @@ def run_section(session: Session, migration: Migration, direction: Direction, op
         session.rollback()
         left_s = until - time.monotonic()
         if outcome.error.sqlstate not in RETRYABLE or left_s <= 0:
-            raise failure(migration, direction, outcome, opening=opening, before=session.fresh_count + 3)
+            raise failure(migration, direction, outcome, opening=opening, before=session.fresh_count + 4)
         session.report(
             Event(
                 kind="retrying",
@@ -68,12 +78,19 @@ def run_section(session: Session, migration: Migration, direction: Direction, op
 
 
 def _batch(
-    session: Session, migration: Migration, direction: Direction, options: Options, lock_timeout_ms: int
+    session: Session,
+    migration: Migration,
+    direction: Direction,
+    options: Options,
+    lock_timeout_ms: int,
+    *,
+    durable: bool,
 ) -> tuple[int, str]:
     """Return at which character the section begins, and the whole message."""
     opening = (
         f"{session.fresh} BEGIN; SET LOCAL lock_timeout = {lock_timeout_ms}; "
-        f"SET LOCAL statement_timeout = {options.statement_timeout_ms};\n"
+        f"SET LOCAL statement_timeout = {options.statement_timeout_ms}; "
+        f"SET LOCAL synchronous_commit TO {'DEFAULT' if durable else 'off'};\n"
     )
     section = migration.up if direction == "up" else migration.down
     record = ledger.append(migration, direction, **options.signature())

@@ -202,37 +202,16 @@ def test_nothing_is_in_the_way_of_a_schema_that_the_stack_made(product_database:
             preflight.table_in_the_way(connection, product)
 
 
-@pytest.mark.parametrize(
-    ("made", "tool", "table"),
-    [
-        ("CREATE TABLE alembic_version (version_num varchar(32))", "Alembic", "public.alembic_version"),
-        (
-            "CREATE SCHEMA drizzle CREATE TABLE __drizzle_migrations (id serial, hash text)",
-            "Drizzle",
-            "drizzle.__drizzle_migrations",
-        ),
-        ("CREATE TABLE schema_migrations (version varchar(128))", "dbmate", "public.schema_migrations"),
-        (
-            "CREATE TABLE schema_migrations (version bigint, dirty boolean)",
-            "golang-migrate",
-            "public.schema_migrations",
-        ),
-        ("CREATE TABLE flyway_schema_history (version varchar(50))", "Flyway", "public.flyway_schema_history"),
-        ("CREATE TABLE _prisma_migrations (id varchar(36))", "Prisma", "public._prisma_migrations"),
-    ],
-    ids=["alembic", "drizzle", "dbmate", "golang-migrate", "flyway", "prisma"],
-)
-def test_another_tools_ledger_is_named_as_evidence(
-    product_database: Callable[..., Target], made: str, tool: str, table: str
-) -> None:
+def test_another_tools_ledger_is_named_as_evidence(product_database: Callable[..., Target]) -> None:
+    """One reaches the message; that each tool's kind is recognised is a test of its own, in test_runner_baseline."""
     target, product = product_database("insights"), products.load("insights")
     with connect(target) as connection:
         connection.execute((product.folder / "schema.sql").read_bytes())
-        connection.execute(made.encode())
-        assert preflight.other_ledgers(connection) == [(table, tool)]
+        connection.execute("CREATE TABLE alembic_version (version_num varchar(32))")
+        connection.execute("INSERT INTO alembic_version VALUES ('779affdda697')")
         with pytest.raises(preflight.TableInTheWayError) as caught:
             preflight.table_in_the_way(connection, product)
-    assert f"{tool} has applied to this database ({table})" in caught.value.detail
+    assert "; other tools were here: Alembic at 779affdda697 (public.alembic_version, 1 row)" in caught.value.detail
 
 
 def test_the_newest_snapshot_has_the_number_of_the_newest_migration() -> None:

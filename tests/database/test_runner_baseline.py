@@ -92,7 +92,8 @@ LEDGERS = {
     ),
     "Drizzle": (
         "CREATE SCHEMA drizzle; CREATE TABLE drizzle.__drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL, "
-        "created_at bigint); INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('a', 1700), ('b', 1800)",
+        "created_at bigint); "
+        "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('a', 1700), ('b', 1800)",
         ForeignLedger("Drizzle", "drizzle.__drizzle_migrations", "1800", 2),
         "Drizzle at 1800 (drizzle.__drizzle_migrations, 2 rows)",
     ),
@@ -110,7 +111,8 @@ LEDGERS = {
     ),
     "Flyway": (
         "CREATE TABLE flyway_schema_history (installed_rank int PRIMARY KEY, version varchar(50), description text, "
-        "success boolean NOT NULL); INSERT INTO flyway_schema_history VALUES (1, '1', '', true), (2, '1.10', '', true), "
+        "success boolean NOT NULL); "
+        "INSERT INTO flyway_schema_history VALUES (1, '1', '', true), (2, '1.10', '', true), "
         "(3, '2', '', false)",
         ForeignLedger("Flyway", "public.flyway_schema_history", "1.10", 2),
         "Flyway at 1.10 (public.flyway_schema_history, 2 rows)",
@@ -145,7 +147,8 @@ def test_a_table_that_only_has_such_a_name_is_no_ledger(database: Target) -> Non
     """The columns decide; Ecto's schema_migrations has others than dbmate's."""
     with connect(database) as connection:
         connection.execute(
-            "CREATE TABLE alembic_version (id int); CREATE TABLE schema_migrations (version bigint, inserted_at timestamp)"
+            "CREATE TABLE alembic_version (id int); "
+            "CREATE TABLE schema_migrations (version bigint, inserted_at timestamp)"
         )
         found = foreign_ledgers.read(connection)
     assert (found, foreign_ledgers.sentence(found)) == ((), "")

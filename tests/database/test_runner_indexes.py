@@ -105,8 +105,8 @@ def test_a_build_whose_session_was_ended_is_built_again_in_the_same_run(database
             ended = False
             while not ended:
                 row = other.execute(
-                    "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' "
-                    "AND wait_event_type = 'Lock' AND datname = current_database()"
+                    "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity "
+                    "WHERE query LIKE 'CREATE INDEX%' AND wait_event_type = 'Lock' AND datname = current_database()"
                 ).fetchone()
                 ended = bool(row and row[0])
             old.rollback()

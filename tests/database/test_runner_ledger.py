@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from infra.connection import Target, connect
-from infra.migrations import filename, runner
+from infra.migrations import filename, ledger, ledger_sql, planner, runner
 from infra.migrations.errors import BrokenLedgerError
 from infra.migrations.options import Options
 from tests.support.migration_files import file, tables
 
-FILES = {**tables(3), "0004_online.sql": file("SELECT 1;\nSELECT 2;", "", options="transaction:false")}
+FILES = {**tables(3), "0004_online.sql": file("SELECT 1;\nSELECT 2;", "SELECT 3;", options="transaction:false")}
 EDITED = "its hash does not follow from the row before it and its own fields: it was edited, moved or forged"
 FORGED = (
     "INSERT INTO chatdb.ledger SELECT {sequence}, 5, '0005_x', checksum, direction, 1, 1, 1, '', started_at, "
@@ -65,7 +65,8 @@ TAMPERINGS = {
         "chatdb.head knows it as the newest; it was removed",
     ),
     "removed and closed up": (
-        "DELETE FROM chatdb.ledger WHERE sequence = 2; UPDATE chatdb.ledger SET sequence = sequence - 1 WHERE sequence > 2",
+        "DELETE FROM chatdb.ledger WHERE sequence = 2; "
+        "UPDATE chatdb.ledger SET sequence = sequence - 1 WHERE sequence > 2",
         "row 2 (up 0003_table_3)",
         EDITED,
     ),
@@ -79,7 +80,8 @@ TAMPERINGS = {
     "all removed": ("DELETE FROM chatdb.ledger", "row 4", "chatdb.head knows it as the newest; it was removed"),
     "head removed": ("DELETE FROM chatdb.head", "row 1 (up 0001_table_1)", EDITED),
     "head moved back": (
-        "UPDATE chatdb.head SET (sequence, chained_hash) = (SELECT sequence, chained_hash FROM chatdb.ledger WHERE sequence = 3)",
+        "UPDATE chatdb.head SET (sequence, chained_hash) = "
+        "(SELECT sequence, chained_hash FROM chatdb.ledger WHERE sequence = 3)",
         "row 4 (up 0004_online)",
         EDITED,
     ),
@@ -96,6 +98,8 @@ def test_a_ledger_changed_by_hand_is_found_and_the_row_named(
     with connect(database) as connection:
         connection.execute(statement)
     with pytest.raises(BrokenLedgerError) as caught:
+        runner.apply(database, migrations, options=Options())
+    with pytest.raises(BrokenLedgerError, match="row"):
         runner.status(database, migrations)
     assert (caught.value.message, caught.value.detail) == (f"the ledger was changed by hand at {row}", reason)
 
@@ -111,3 +115,29 @@ def test_a_chain_holds_whatever_the_session_shows_times_in(database: Target) -> 
         connection.execute(f"ALTER DATABASE {name} SET extra_float_digits = -5")
     status = runner.status(database, migrations)
     assert (status.version, {row.actor for row in status.rows}) == (4, {"Ünal"})
+
+
+def test_a_fingerprint_of_another_major_is_taken_anew(database: Target) -> None:
+    """It only saves following the chain: where it does not fit and the chain holds, nothing is wrong."""
+    migrations = filename.parse_all(FILES)
+    runner.apply(database, migrations, options=Options(), to=3)
+    with connect(database) as connection:
+        connection.execute("UPDATE chatdb.head SET fingerprint = 4711")
+        assert runner.apply(database, migrations, options=Options(), to=3).names == ()
+        assert runner.apply(database, migrations, options=Options()).names == ("0004_online",)
+        _, sound = ledger.standing_of(connection.execute(ledger_sql.READ_STANDING).fetchall())
+    assert sound
+
+
+def test_what_stands_is_read_as_the_whole_ledger_says(database: Target) -> None:
+    """Through steps back and forth the short way of reading leads to the same plan as the long one."""
+    migrations = filename.parse_all(FILES)
+    runner.apply(database, migrations, options=Options())
+    for to in (1, 0):
+        runner.rollback(database, migrations, to=to, options=Options(), confirmation="", phrase="")
+        runner.apply(database, migrations, options=Options(), to=2)
+        with connect(database) as connection:
+            rows, sound = ledger.standing_of(connection.execute(ledger_sql.READ_STANDING).fetchall())
+            whole = ledger.read(connection)
+        assert sound
+        assert planner.plan(migrations, rows, chained=False) == planner.plan(migrations, whole)

@@ -40,14 +40,12 @@ def test_a_lock_that_is_not_had_in_time_gives_up_and_names_the_blocker(database:
     """55P03 after several attempts: pid, role, application, age, and the query with its literals masked."""
     runner.apply(database, filename.parse_all(tables(1)), options=Options())
     events: list[Event] = []
-    with reader(database) as blocking, pytest.raises(LockWaitError) as caught:
+    migrations = filename.parse_all(with_column(options))
+    budget = Options(lock_timeout_ms=400, lock_budget_s=1.0)
+    with reader(database) as blocking:
         pid = blocking.info.backend_pid
-        runner.apply(
-            database,
-            filename.parse_all(with_column(options)),
-            options=Options(lock_timeout_ms=400, lock_budget_s=1.0),
-            report=events.append,
-        )
+        with pytest.raises(LockWaitError) as caught:
+            runner.apply(database, migrations, options=budget, report=events.append)
     error = caught.value
     assert (error.sqlstate, error.line) == ("55P03", 2)
     assert error.message == "migration 0002_column failed at line 2"
@@ -127,7 +125,8 @@ def test_validating_may_wait_long(database: Target) -> None:
 def test_an_application_role_s_timeouts_do_not_cut_a_migration_short(database: Target) -> None:
     """A statement_timeout set on the role is for the service, not for DDL."""
     with connect(database) as connection:
-        connection.execute(f"ALTER DATABASE {database.database} SET statement_timeout = '200ms'")
+        for name in ("statement_timeout", "transaction_timeout"):
+            connection.execute(f"ALTER DATABASE {database.database} SET {name} = '200ms'")
     files = {"0001_slow.sql": file("SELECT pg_sleep(0.5);")}
     assert runner.apply(database, filename.parse_all(files), options=Options()).version == 1
 

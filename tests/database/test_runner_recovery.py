@@ -65,7 +65,7 @@ def test_kills_at_random_moments_leave_nothing_to_do_by_hand(server: ServerFile,
         length_s = time.monotonic() - started
         expected = shape(quiet)
     kills = 0
-    moment = random.Random(os.environ.get("CHATDB_KILL_SEED"))
+    moment = random.Random(os.environ.get("CHATDB_KILL_SEED"))  # noqa: S311 - moments, not secrets
     while kills < KILLS:
         with postgres.fresh_database(server) as target:
             for _ in range(3):
@@ -167,10 +167,10 @@ def test_a_pooled_connection_is_refused_with_the_reason(database: Target) -> Non
             runner.apply(pooled, filename.parse_all(tables(1)), options=Options())
         assert str(caught.value) == (
             f"{pooled.label} is a pooled connection in transaction mode\n"
-            "DETAIL: two transactions of this one connection ran in different sessions of the server, so its advisory lock "
-            "and its settings would not hold\n"
-            "HINT: Use the direct connection: on Neon the host without `-pooler`, on Supabase port 5432, with PgBouncer the "
-            "server behind it.\n"
+            "DETAIL: two transactions of this one connection ran in different sessions of the server, so its advisory "
+            "lock and its settings would not hold\n"
+            "HINT: Use the direct connection: on Neon the host without `-pooler`, on Supabase port 5432, with "
+            "PgBouncer the server behind it.\n"
             "STATE: Nothing was changed."
         )
         runner.apply(database, filename.parse_all(tables(1)), options=Options())

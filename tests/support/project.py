@@ -16,13 +16,28 @@ from typing import Any
 
 from infra.products import PROJECT_ROOT
 
-COPIED = ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml", "__main__.py", "cli", "embedded", "infra", "schema")
+COPIED = (
+    ".squawk.toml",
+    "Pulumi.yaml",
+    "Pulumi.dev.yaml",
+    "Pulumi.prod.yaml",
+    "__main__.py",
+    "cli",
+    "embedded",
+    "infra",
+    "schema",
+)
 # What the machine may have set must not reach a test.
 UNSET = (
     "DATABASE_URL",
     "POSTGRES_URL",
     "PGHOST",
+    "PGPORT",
+    "PGDATABASE",
+    "PGUSER",
     "PGPASSWORD",
+    "PGSERVICE",
+    "PGSSLMODE",
     "CHATDB_STACK",
     "CHATDB_ENGINE",
     "PULUMI_CONFIG_PASSPHRASE",

@@ -53,7 +53,7 @@ def transaction_pooler(target: Target, size: int = 3) -> Iterator[Target]:
     sessions = [connect(target.to(application_name="pooler")) for _ in range(size)]
     pool = [socket.socket(fileno=os.dup(session.pgconn.socket)) for session in sessions]
     for end in pool:
-        end.setblocking(True)
+        end.settimeout(None)
     free = threading.Condition()
 
     def serve(client: socket.socket) -> None:

@@ -208,7 +208,8 @@ def test_a_plain_file_is_planned_without_loading_the_parser() -> None:
     """The parser, pydantic, Pulumi and rich cost time that a run with nothing to do must not pay."""
     program = (
         "import sys; from infra.migrations import runner, planner, directory; "
-        "from tests.support.migration_files import made; planner.plan([made('0001_a', 'CREATE TABLE t (a int);')], []); "
+        "from tests.support.migration_files import made; "
+        "planner.plan([made('0001_a', 'CREATE TABLE t (a int);')], []); "
         "print([name for name in ('pglast', 'pydantic', 'pulumi', 'rich', 'typer') "
         "if name in sys.modules])"
     )

@@ -1,0 +1,288 @@
+"""Writers during migrations: what a live product feels while its database changes under it.
+
+    .venv/bin/python -m bench.online                  # 1 M rows, 200 transactions a second
+    .venv/bin/python -m bench.online --rows 100000    # quicker
+
+For each product: its first migration, a million rows in its largest table, then pgbench at a steady rate, first quiet,
+then while the runner applies the other migrations. After that the hard case, once: a reporting session holds a
+transaction open on the table while a column is added, by the runner and by psql. Latencies are pgbench's own, schedule
+lag included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import sql
+
+from embedded.server import EmbeddedServer, ServerFile, packaged_bin_folder
+from infra import products
+from infra.connection import Target, connect
+from infra.migrations import directory, filename, runner
+from infra.migrations.model import Event
+from infra.migrations.options import Options
+
+RATE = 200  # transactions a second
+QUIET_S = 8  # seconds of writing before anything changes
+HELD_S = 12  # seconds for which the reporting session holds its transaction
+
+KEYS = "(md5((random() * 999)::int::text))::uuid"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a product's writer writes, and how its tables are filled.
+
+    Attributes:
+        parents: Fills the tables that a message points to, a thousand rows each.
+        rows: Fills the largest table with %(rows)s rows.
+        write: One transaction of the service.
+    """
+
+    parents: str
+    rows: str
+    write: str
+
+
+_USERS = "INSERT INTO users (id) SELECT md5(n::text)::uuid FROM generate_series(0, 999) AS n"
+_LYRA = "INSERT INTO chat_messages (user_id, text, sender)"
+_ROBOTICS = "INSERT INTO chats (user_id, query, response)"
+_STOREFRONT = "INSERT INTO chat_messages (id, session_id, role, content)"
+_INSIGHTS = "INSERT INTO chat_messages (id, chat_id, role, content)"
+_FUTUREGUIDE = "INSERT INTO chat.messages (conversation_id, user_id, sender_type, content)"
+LOADS = {
+    "lyra": Load(
+        _USERS,
+        f"{_LYRA} SELECT md5((n % 1000)::text)::uuid, 'hello', 'user' FROM generate_series(1, %(rows)s) AS n",
+        f"{_LYRA} VALUES ({KEYS}, 'hello', 'lyra')",
+    ),
+    "robotics": Load(
+        "INSERT INTO users (id, name, email, hashed_password) "
+        "SELECT md5(n::text)::uuid, 'n', n::text, 'h' FROM generate_series(0, 999) AS n",
+        f"{_ROBOTICS} SELECT md5((n % 1000)::text)::uuid, 'q', 'r' FROM generate_series(1, %(rows)s) AS n",
+        f"{_ROBOTICS} VALUES ({KEYS}, 'q', 'r')",
+    ),
+    "storefront": Load(
+        "INSERT INTO users (id) SELECT n::text FROM generate_series(0, 999) AS n; "
+        "INSERT INTO chat_sessions (id, user_id, session_token) SELECT n::text, n::text, n::text "
+        "FROM generate_series(0, 999) AS n",
+        f"{_STOREFRONT} SELECT n::text, (n % 1000)::text, 'user', 'hello' FROM generate_series(1, %(rows)s) AS n",
+        f"{_STOREFRONT} VALUES (gen_random_uuid()::text, (random() * 999)::int::text, 'user', 'hello')",
+    ),
+    "futureguide": Load(
+        "INSERT INTO auth.users (id) SELECT md5(n::text)::uuid FROM generate_series(0, 999) AS n; "
+        "INSERT INTO chat.conversations (id, user_id) SELECT md5(n::text)::uuid, md5(n::text)::uuid "
+        "FROM generate_series(0, 999) AS n",
+        f"{_FUTUREGUIDE} SELECT md5((n % 1000)::text)::uuid, md5((n % 1000)::text)::uuid, 'user', 'hello' "
+        "FROM generate_series(1, %(rows)s) AS n",
+        f"{_FUTUREGUIDE} SELECT key, key, 'user', 'hello' FROM (SELECT {KEYS} AS key) AS k",
+    ),
+    "insights": Load(
+        _USERS
+        + "; INSERT INTO agents SELECT * FROM users; INSERT INTO accounts SELECT * FROM users; "
+        + "INSERT INTO chats (id, agent_id, user_id, account_id) SELECT id, id, id, id FROM users",
+        f"{_INSIGHTS} SELECT gen_random_uuid(), md5((n % 1000)::text)::uuid, 'user', 'hello' "
+        "FROM generate_series(1, %(rows)s) AS n",
+        f"{_INSIGHTS} VALUES (gen_random_uuid(), {KEYS}, 'user', 'hello')",
+    ),
+}
+HARD_CASE = (
+    "-- migrate:up\nALTER TABLE public.chat_messages ADD COLUMN probe text;\n"
+    "-- migrate:down\nALTER TABLE public.chat_messages DROP COLUMN probe;\n"
+)
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """What the writers felt in one stretch of time; times in milliseconds."""
+
+    transactions: int
+    p99: float
+    longest: float
+
+    def __str__(self) -> str:
+        return f"{self.transactions:6} tx, p99 {self.p99:8.1f} ms, longest {self.longest:9.1f} ms"
+
+
+class Writers:
+    """pgbench at a steady rate, in the background."""
+
+    def __init__(self, target: Target, statement: str, folder: Path) -> None:
+        self._folder = folder
+        script = folder / "write.sql"
+        script.write_text(statement + ";\n")
+        for old in folder.glob("log.*"):
+            old.unlink()
+        command = [
+            *(str(packaged_bin_folder() / "pgbench"), "--no-vacuum", "--client=16", "--jobs=1", "--log"),
+            *(f"--rate={RATE}", "--time=3600", f"--log-prefix={folder / 'log'}", f"--file={script}"),
+            target.database,
+        ]
+        environment = {
+            "PGHOST": target.host,
+            "PGPORT": str(target.port),
+            "PGUSER": target.user,
+            "PGPASSWORD": target.password,
+            "PGOPTIONS": "-c client_min_messages=error",
+        }
+        self._process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        self.failed = ""
+
+    def stop(self) -> None:
+        """End pgbench; what it complained of is in `failed`."""
+        alive = self._process.poll() is None
+        self._process.terminate()
+        _, said = self._process.communicate()
+        self.failed = "" if alive and "ERROR" not in said else said.strip() or "pgbench ended early"
+
+    def between(self, begin: float, end: float) -> Latencies:
+        """Return the latencies of the transactions that ended in a stretch of time (seconds since the epoch)."""
+        found = []
+        for file in self._folder.glob("log.*"):
+            for line in file.read_text().splitlines():
+                fields = line.split()
+                if len(fields) >= 6 and begin <= int(fields[4]) + int(fields[5]) / 1e6 <= end:
+                    found.append(int(fields[2]) / 1000)
+        found.sort()
+        if not found:
+            return Latencies(0, float("inf"), float("inf"))
+        return Latencies(len(found), found[int(len(found) * 0.99)], found[-1])
+
+
+@contextmanager
+def product_database(server: ServerFile, name: str, rows: int) -> Iterator[Target]:
+    """Make a product's database at its first version, filled."""
+    product, load = products.load(name), LOADS[name]
+    with connect(server.target()) as connection:
+        connection.execute("SELECT set_config('client_min_messages', 'error', false)")
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(f"bench_{name}")))
+        roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [product.app_role]).fetchall()
+        if not roles:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(product.app_role)))
+    target = server.target(f"bench_{name}")
+    with connect(target) as connection:
+        connection.execute(product.stand_ins_file.read_bytes())
+    runner.apply(target, directory.read(product.migrations_folder), options=Options(), to=1)
+    with connect(target) as connection:
+        connection.execute("SET session_replication_role = replica")  # filling needs no foreign key checks
+        connection.execute(load.parents.encode())
+        connection.execute(load.rows.replace("%(rows)s", str(rows)).encode())
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+    yield target
+    with connect(server.target()) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(f"bench_{name}")))
+
+
+def measured(target: Target, name: str, folder: Path, change: Callable[[], object]) -> tuple[Latencies, Latencies, str]:
+    """Return the latencies before and during a change, and what failed."""
+    writers = Writers(target, LOADS[name].write, folder)
+    time.sleep(2)  # pgbench's clients have connected
+    quiet_from = time.time()
+    time.sleep(QUIET_S)
+    begin = time.time()
+    change()
+    end = max(time.time(), begin + 1)
+    time.sleep(1)
+    writers.stop()
+    # A transaction that waited ends after the change: the last second belongs to it.
+    return writers.between(quiet_from, begin), writers.between(begin, end + 1), writers.failed
+
+
+@contextmanager
+def reporting_session(target: Target) -> Iterator[None]:
+    """Hold a transaction open that has read the table, for HELD_S seconds."""
+
+    def hold() -> None:
+        with connect(target.to(application_name="report")) as connection, connection.transaction():
+            connection.execute("SELECT count(*) FROM (SELECT FROM chat_messages LIMIT 10) AS seen")
+            time.sleep(HELD_S)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    time.sleep(0.5)
+    yield
+    thread.join()
+
+
+def online(server: ServerFile, folder: Path, rows: int) -> None:
+    """Measure every product's own migrations."""
+    for name in products.names():
+        migrations = directory.read(products.load(name).migrations_folder)
+        with product_database(server, name, rows) as target:
+            quiet, during, failed = measured(
+                target,
+                name,
+                folder,
+                lambda t=target, m=migrations: runner.apply(t, m, options=Options()),  # type: ignore[misc]
+            )
+        ratio = during.p99 / quiet.p99
+        print(f"{name:12} quiet  {quiet}")
+        print(f"{name:12} during {during}  p99 {ratio:.1f} x quiet, failed: {failed or '0'}", flush=True)
+
+
+def hard_case(server: ServerFile, folder: Path, rows: int) -> None:
+    """Measure a column that is added while a report holds the table, by the runner and by psql."""
+    for tool in ("chatdb", "psql"):
+        with product_database(server, "lyra", rows) as target:
+            files = directory.read(products.load("lyra").migrations_folder)
+            runner.apply(target, files, options=Options())
+            extra = filename.parse(f"{len(files) + 1:04d}_probe.sql", HARD_CASE)
+            said: list[str] = []
+
+            def by_runner(t: Target = target, s: list[str] = said) -> None:
+                def note(event: Event) -> None:
+                    if event.kind == "waiting" and not s:
+                        s.append(event.text)
+
+                runner.apply(t, (*files, extra), options=Options(), report=note)  # noqa: B023 - runs within the loop
+
+            def by_psql(t: Target = target) -> None:
+                with connect(t) as connection:
+                    connection.execute("ALTER TABLE public.chat_messages ADD COLUMN probe text")
+
+            def with_the_report(t: Target = target, how: Callable[[], None] = by_runner) -> None:
+                with reporting_session(t):
+                    how()
+
+            change = with_the_report if tool == "chatdb" else (lambda act=with_the_report, how=by_psql: act(how=how))
+            quiet, during, failed = measured(target, "lyra", folder, change)
+        print(f"report {HELD_S} s, {tool:7} quiet  {quiet}")
+        print(
+            f"report {HELD_S} s, {tool:7} during {during}  p99 {during.p99 / quiet.p99:.1f} x quiet, failed: {failed or '0'}"
+        )
+        if said:
+            print(f"  the runner said: {said[0]}", flush=True)
+
+
+def main() -> None:
+    """Measure all and print a line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows in each product's largest table")
+    rows = parser.parse_args().rows
+    print(f"{rows} rows, {RATE} transactions a second, Python {sys.version.split()[0]}")
+    with tempfile.TemporaryDirectory(prefix="chatdb-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        server = EmbeddedServer(folder / "server")
+        try:
+            started = server.start()
+            online(started, folder, rows)
+            hard_case(started, folder, rows)
+        finally:
+            server.destroy()
+
+
+if __name__ == "__main__":
+    main()
