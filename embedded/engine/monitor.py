@@ -48,11 +48,10 @@ REFUSED: Final = {
 
 
 class Monitor:
-    """Answers the SDK as Pulumi's resource monitor and, for messages and the root resource, its engine do."""
+    """Answers the SDK as Pulumi's resource monitor and, for messages, its engine do."""
 
     def __init__(self, start: Callable[[], Registrar], config: Config, report: Report) -> None:
         self._start, self._config, self._report = start, config, report
-        self._root = ""
         self._turn = threading.Lock()
         self._closed = False
 
@@ -113,15 +112,6 @@ class Monitor:
         if phase and not request.ephemeral:
             self._report(StepEvent(operation="log", phase=phase, urn=request.urn, message=request.message))
         return Empty()
-
-    def GetRootResource(self, request: Any) -> engine_pb2.GetRootResourceResponse:  # noqa: N802
-        """Return the stack's URN."""
-        return engine_pb2.GetRootResourceResponse(urn=self._root)
-
-    def SetRootResource(self, request: engine_pb2.SetRootResourceRequest) -> engine_pb2.SetRootResourceResponse:  # noqa: N802
-        """Remember the stack's URN."""
-        self._root = request.urn
-        return engine_pb2.SetRootResourceResponse()
 
     def RequirePulumiVersion(self, request: Any) -> engine_pb2.RequirePulumiVersionResponse:  # noqa: N802
         """Every version will do: what is not done is refused by name."""

@@ -6,16 +6,14 @@ One resource at a time, in the order they arrive: providers need no locks of the
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from typing import Any
 
 from embedded.engine import removal, state, steps
 from embedded.engine.errors import ResourceError, from_text
 from embedded.engine.provider import Diff, Failure, Provider
 from embedded.engine.steps import Changes, Goal, Resource
-from embedded.engine.values import UNKNOWN_ON_WIRE, Secret, Unknown, contains, mark_secrets, unwrap
+from embedded.engine.values import UNKNOWN, UNKNOWN_ON_WIRE, Secret, Unknown, contains, mark_secrets, unwrap
 from embedded.engine.work import Work
-from embedded.events import Operation
 from infra.errors import ChatdbError
 
 SAME = Diff()
@@ -78,9 +76,9 @@ class Registrar:
             ignored = goal.get("ignoreChanges", ())
             new["inputs"] = steps.keep_ignored(new.get("inputs", {}), old.get("inputs", {}), ignored)
         provider = self.work.provider_of(new)
-        if old is None or old.get("pendingReplacement") or old.get("external"):
+        if old is None or _is_gone(old):
             self._check(provider, {}, new)
-            return self._create(provider, new, gone=old, kind="replace" if old else "create")
+            return self._create(new, old, SAME)
         self._check(provider, old.get("inputs", {}), new)
         diff = self._diff(provider, old, new)
         if diff.replaces:
@@ -121,19 +119,10 @@ class Registrar:
             return Diff(tuple(change.path for change in steps.differences(was, news)) if new["custom"] else ())
         return provider.diff(new["type"], old.get("id", ""), *steps.plain({**old, "inputs": was}), unwrap(news))
 
-    def _create(
-        self,
-        provider: Provider | None,
-        new: Resource,
-        *,
-        kind: Operation = "create",
-        gone: Resource | None = None,
-        stays: Resource | None = None,
-        diff: Diff = SAME,
-    ) -> Resource:
+    def _create(self, new: Resource, old: Resource | None, diff: Diff) -> Resource:
         """Make a resource: new, in the place of one that is gone, or beside one that stays until the end."""
-        work = self.work
-        with work.step(kind, new, self._changes(gone or stays or {}, new, diff)):
+        work, provider = self.work, self.work.provider_of(new)
+        with work.step("replace" if old else "create", new, self._changes(old or {}, new, diff)):
             if not new["custom"]:
                 new.pop("id", None)
             elif provider is None or work.dry:
@@ -144,10 +133,11 @@ class Registrar:
                 new["id"], outputs = provider.create(new["type"], unwrap(new["inputs"]), resumed=resumed)
                 new["outputs"] = work.marked(outputs, new)
             new["created"] = new["modified"] = state.now()
-            work.put(gone, new)
-            if stays is not None:
+            if old and not _is_gone(old):
                 # It goes at the end, when everything that used it has moved over.
-                work.swap(stays, {**stays, "delete": True})
+                work.swap(old, {**old, "delete": True})
+                old = None
+            work.put(old, new)
         return new
 
     def _update(self, provider: Provider | None, old: Resource, new: Resource, diff: Diff) -> Resource:
@@ -168,11 +158,11 @@ class Registrar:
         new = {key: value for key, value in new.items() if key != "id"} | {"inputs": dict(goal["inputs"])}
         self._check(provider, {}, new)
         if not goal.get("deleteBeforeReplace", "deleteBeforeReplaceDefined" not in goal and diff.delete_before_replace):
-            return self._create(provider, new, kind="replace", stays=old, diff=diff)
+            return self._create(new, old, diff)
         doomed = self._dependents(old)
         removal.refuse([item for item in doomed if item.get("protect")], f"replaced together with {goal['name']}")
         removal.delete(self.work, [old, *doomed], replaced=True)
-        return self._create(provider, new, kind="replace", gone=self.work.olds[new["urn"]], diff=diff)
+        return self._create(new, self.work.olds[new["urn"]], diff)
 
     def _dependents(self, root: Resource) -> list[Resource]:
         """Return what must go before a resource that is deleted first: the dependents that it makes be replaced.
@@ -187,7 +177,7 @@ class Registrar:
             touched = {key for key in item.get("inputs", {}) if gone & set(deps.get(key, ()))}
             goes = item.get("deletedWith") in gone
             if touched and not goes:
-                unknown = {key: Unknown() if key in touched else value for key, value in item["inputs"].items()}
+                unknown = {key: UNKNOWN if key in touched else value for key, value in item["inputs"].items()}
                 goes = bool(self._diff(self.work.provider_of(item), item, {**item, "inputs": unknown}).replaces)
             if goes and not item.get("pendingReplacement"):
                 gone.add(item["urn"])
@@ -202,7 +192,7 @@ class Registrar:
         for key in diff.changed if old else ():
             if key not in seen and key in news:
                 found += steps.differences(old.get("outputs", {}).get(key), news[key], key)
-        return tuple(replace(change, replaces=change.root in diff.replaces) for change in found)
+        return tuple(found)
 
     def read(self, goal: Goal, id_: str) -> Resource:
         """Read a StackReference; it is in the state as something that is not ours."""
@@ -228,3 +218,8 @@ class Registrar:
             values = {key: old[key] if key in unknown else values[key] for key in values if key not in unknown - {*old}}
         if values != resource.get("outputs", {}):
             self.work.news[urn] = steps.without_blanks({**resource, "outputs": values})
+
+
+def _is_gone(old: Resource) -> bool:
+    """Tell whether nothing of ours stands any more, or ever stood, for a resource that the state has."""
+    return bool(old.get("pendingReplacement") or old.get("external"))

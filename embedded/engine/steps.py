@@ -40,13 +40,11 @@ class Change:
         path: Where it is, as `migrations.0001_chats[3]`.
         old: What it was; None where it is new.
         new: What it will be; None where it goes.
-        replaces: Whether this one makes a replacement necessary.
     """
 
     path: str
     old: Any
     new: Any
-    replaces: bool = False
 
     @property
     def root(self) -> str:
