@@ -40,7 +40,7 @@ def setting(stack: str, key: str) -> Any:
     Raises:
         UnknownNameError: there is no such stack.
     """
-    from embedded.engine.config import stack_values
+    from embedded.settings import stack_values
 
     return stack_values(project(), stack).get(f"chatdb:{key}")
 

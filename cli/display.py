@@ -14,7 +14,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from cli.console import err, out
-from embedded.engine.events import StepEvent
+from embedded.events import StepEvent
 
 SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "replace": ("±", "magenta"), "delete": ("-", "red")}
 DONE_WORDS = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "read"}

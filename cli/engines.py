@@ -63,9 +63,9 @@ def stack_outputs(stack: str, options: argparse.Namespace, *, show_secrets: bool
         ChatdbError: the stack is not up.
     """
     if choose(stack, getattr(options, "engine", None) or "auto") == "embedded":
-        from embedded.engine import config, state
+        from embedded import settings, stackfile
 
-        config.stack_file(project(), stack)
+        settings.stack_file(project(), stack)
         if not (stack_folder(stack) / "stack.json").exists():
             raise ChatdbError(
                 f"stack {stack} is not up",
@@ -73,7 +73,7 @@ def stack_outputs(stack: str, options: argparse.Namespace, *, show_secrets: bool
                 hint=f"Bring it up first: chatdb up --stack {stack}",
                 state="Nothing was changed.",
             )
-        return state.outputs(project(), stack, show_secrets=show_secrets)
+        return stackfile.outputs(project(), stack, show_secrets=show_secrets)
     secrets = ["--show-secrets"] if show_secrets else []
     done = run_pulumi(["stack", "output", "--json", "--stack", stack, *secrets], capture=True)
     if done.returncode != 0:

@@ -14,14 +14,16 @@ from infra.errors import ChatdbError
 
 def export(options: argparse.Namespace) -> None:
     """Print the deployment JSON."""
-    from embedded.engine import state
+    from embedded import stackfile
 
-    print(json.dumps(state.export_stack(project(), stack_name(options), show_secrets=options.show_secrets), indent=4))
+    print(
+        json.dumps(stackfile.export_stack(project(), stack_name(options), show_secrets=options.show_secrets), indent=4)
+    )
 
 
 def import_(options: argparse.Namespace) -> None:
     """Take over a deployment."""
-    from embedded.engine import state
+    from embedded import stackfile
 
     try:
         text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
@@ -33,7 +35,7 @@ def import_(options: argparse.Namespace) -> None:
             hint="Give the file that `pulumi stack export` or `chatdb stack export` printed.",
             state="Nothing was changed.",
         ) from None
-    count = state.import_stack(project(), stack_name(options), deployment)
+    count = stackfile.import_stack(project(), stack_name(options), deployment)
     print(f"imported {count} resources into stack {stack_name(options)}")
 
 
@@ -49,8 +51,8 @@ def output(options: argparse.Namespace) -> None:
 
 def config_set(options: argparse.Namespace) -> None:
     """Write one setting."""
-    from embedded.engine import config
+    from embedded import settings
 
     value = options.value if options.value is not None else sys.stdin.readline().rstrip("\n")
-    config.set_value(project(), stack_name(options), options.key, value, secret=options.secret)
+    settings.set_value(project(), stack_name(options), options.key, value, secret=options.secret)
     print(f"set {options.key} in Pulumi.{stack_name(options)}.yaml{' (encrypted)' if options.secret else ''}")

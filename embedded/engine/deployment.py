@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from embedded.engine import config as configuration
-from embedded.engine import lock, refresh, removal, secrets, state, steps
-from embedded.engine.config import Config
+from embedded import settings, stackfile
+from embedded.engine import lock, refresh, removal, state, steps
 from embedded.engine.errors import NotDoneError, joined
-from embedded.engine.events import Report, Result, StepEvent
 from embedded.engine.provider import Provider
-from embedded.engine.secrets import Vault
-from embedded.engine.state import Snapshot, StateFile
+from embedded.engine.state import Snapshot
 from embedded.engine.values import mask
 from embedded.engine.work import Work
+from embedded.events import Report, Result, StepEvent
+from embedded.settings import Config
 
 
 def run(
@@ -49,12 +47,11 @@ def run(
 
     began = time.monotonic()
     project = project.resolve()
-    configuration.stack_file(project, stack)
+    settings.stack_file(project, stack)
     with lock.hold(state.folder_of(project, stack), stack=stack, operation=operation), program.inside(project):
         work = _OPERATIONS[operation](Stack(project, stack, report))
-    roots = [item for item in work.snapshot().resources if item["type"] == steps.STACK_TYPE]
-    outputs = mask(roots[0].get("outputs", {})) if roots else {}
-    return Result(changes=work.counts, outputs=outputs, seconds=time.monotonic() - began)
+    found = [item.get("outputs", {}) for item in work.snapshot().resources if item["type"] == steps.STACK_TYPE]
+    return Result(changes=work.counts, outputs=mask(found[0]) if found else {}, seconds=time.monotonic() - began)
 
 
 class Stack:
@@ -62,24 +59,22 @@ class Stack:
 
     def __init__(self, project: Path, name: str, report: Report) -> None:
         self.project, self.name, self.report = project, name, report
-        self.file = StateFile(project, name)
+        self.file = state.StateFile(project, name)
         self._deployment = self.file.read()
         # From here on the key of the secrets is derived, beside everything else.
-        self.vault = configuration.open_vault(project, name)
+        self.vault = settings.open_vault(project, name)
 
     @functools.cached_property
     def config(self) -> Config:
         """The settings, decrypted."""
-        return configuration.load(self.project, self.name, self.vault)
+        return settings.load(self.project, self.name, self.vault)
 
     @functools.cached_property
     def snapshot(self) -> Snapshot:
         """The state, decrypted; what a killed run was doing is told."""
         salt = state.salt_of(self._deployment)
-        vault = self.vault
-        if salt and salt != vault.salt:
-            folder = state.folder_of(self.project, self.name)
-            vault = Vault(secrets.find_passphrase(folder, stack=self.name, create=False), salt)
+        same = salt in ("", self.vault.salt)
+        vault = self.vault if same else settings.vault_of(self.project, self.name, salt)
         snapshot = state.decode(self._deployment, vault)
         for resource, kind in snapshot.pending:
             name = f"{resource['type']} {steps.name_of(resource['urn'])}"
@@ -87,45 +82,48 @@ class Stack:
             self.report(StepEvent(operation="log", phase="warning", urn=resource["urn"], message=message))
         return snapshot
 
-    def work(self, *, dry: bool, report: Report) -> Work:
-        """Return a run over this stack that has yet to begin."""
-        return Work(
-            self.snapshot,
-            stack=self.name,
-            project=self.config.project,
-            providers=self._provider,
-            read_stack=self._other,
-            save=None if dry else lambda found: self.file.write(found, self.vault),
-            report=report,
-        )
-
-    def _provider(self, package: str, inputs: dict[str, Any]) -> Provider:
+    def provider(self, package: str, inputs: dict[str, Any]) -> Provider:
         """Return the provider of a package, imported only where it is used."""
         if package == "pulumi-python":
             from embedded.engine.dynamic import DynamicProvider
 
-            return DynamicProvider(self.config.plain, self.config.project)
+            return DynamicProvider(self.config)
         if package == "postgresql":
             from embedded.engine.postgresql import PostgresqlProvider
 
             return PostgresqlProvider(inputs)
         raise NotDoneError(f"a resource of package {package}")
 
-    def _other(self, name: str) -> dict[str, Any]:
+    def read_other(self, name: str) -> dict[str, Any]:
         """Return the outputs of the stack named `stack`, `project/stack` or `organization/project/stack`."""
         *project, stack = name.split("/")
         if project and project[-1] != self.config.project:
-            raise NotDoneError(
-                "a reference to another project's stack", detail=f"{name} is not of {self.config.project}"
-            )
-        return state.stack_outputs(self.project, stack)
+            other = f"{name} is not of {self.config.project}"
+            raise NotDoneError("a reference to another project's stack", detail=other)
+        return stackfile.outputs_with_marks(self.project, stack)
 
 
-@contextmanager
-def _ended(work: Callable[[], Work]) -> Iterator[None]:
-    """Save and close a run however it ends; raise what failed in it, with what was done all the same."""
+def _run(stack: Stack, what: Callable[[Callable[[], Work]], None], *, dry: bool, report: Report) -> Work:
+    """Do something with a run over the stack, which begins when it is first asked for; save and close it in any case.
+
+    Raises:
+        ChatdbError: What failed in it, with what was done all the same.
+    """
+
+    @functools.cache
+    def work() -> Work:
+        return Work(
+            stack.snapshot,
+            stack=stack.name,
+            project=stack.config.project,
+            providers=stack.provider,
+            read_stack=stack.read_other,
+            save=None if dry else lambda found: stack.file.write(found, stack.vault),
+            report=report,
+        )
+
     try:
-        yield
+        what(work)
     finally:
         try:
             work().save()
@@ -133,22 +131,23 @@ def _ended(work: Callable[[], Work]) -> Iterator[None]:
             work().close()
     if work().errors:
         done = ", ".join(f"{count} {kind}" for kind, count in sorted(work().counts.items())) or "nothing"
-        done = "Nothing was changed." if work().dry else f"Saved in the state: {done}; run again to go on."
+        done = "Nothing was changed." if dry else f"Saved in the state: {done}; run again to go on."
         raise joined(work().errors, done=done)
+    return work()
 
 
 def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
-    """Run the program once."""
+    """Run the program once, then delete what it did not register."""
     from embedded.engine import monitor, program
     from embedded.engine.registration import Registrar
 
-    asked = monitor.Monitor(lambda: Registrar(stack.work(dry=dry, report=report)), stack.config)
-    log = monitor.EngineLog(report)
-    with _ended(lambda: asked.registrar.work):
-        program.run(stack.project, stack=stack.name, config=stack.config, monitor=asked, log=log, dry=dry)
-        if not asked.registrar.work.errors:
-            removal.delete_the_rest(asked.registrar.work)
-    return asked.registrar.work
+    def run(work: Callable[[], Work]) -> None:
+        asked = monitor.Monitor(lambda: Registrar(work()), stack.config, report)
+        program.run(stack.project, stack=stack.name, config=stack.config, monitor=asked, dry=dry)
+        if not work().errors:
+            removal.delete_the_rest(work())
+
+    return _run(stack, run, dry=dry, report=report)
 
 
 def _up(stack: Stack) -> Work:
@@ -168,10 +167,7 @@ def _up(stack: Stack) -> Work:
 
 def _without_program(stack: Stack, what: Callable[[Work], None]) -> Work:
     """Refresh or destroy by what the state says."""
-    work = stack.work(dry=False, report=stack.report)
-    with _ended(lambda: work):
-        what(work)
-    return work
+    return _run(stack, lambda work: what(work()), dry=False, report=stack.report)
 
 
 _OPERATIONS: dict[str, Callable[[Stack], Work]] = {

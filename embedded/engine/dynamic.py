@@ -1,4 +1,4 @@
-"""Dynamic resources: decode the provider object that the program serialised, and call it. Called by `executor`.
+"""Dynamic resources: decode the provider object that the program serialised, and call it. Called by `registration`.
 
 The same flow as `pulumi.dynamic.__main__`, which must never be imported: it begins to serve when it is.
 """
@@ -10,7 +10,8 @@ from typing import Any
 
 from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.steps import differences
-from embedded.engine.values import UNKNOWN, from_sdk, transform
+from embedded.engine.values import UNKNOWN, from_sdk, to_sdk
+from embedded.settings import Config
 from infra.errors import ChatdbError
 
 KEY = "__provider"
@@ -20,28 +21,23 @@ class DynamicProvider:
     """All dynamic resources of a run.
 
     Args:
-        config: The stack's settings, secrets unwrapped: what `configure` of a provider object gets.
-        project: Name of the project: the namespace of keys without one.
+        config: The stack's settings: what `configure` of a provider object gets.
     """
 
-    def __init__(self, config: Mapping[str, Any], project: str) -> None:
-        self._config = dict(config)
-        self._project = project
+    def __init__(self, config: Config) -> None:
+        self._config = config
         self._objects: dict[str, Any] = {}
 
     def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Return the inputs as the provider object wants them."""
-        result = self._object(news if news[KEY] is not UNKNOWN else olds).check(_sdk(olds), _sdk(news))
-        inputs = {**from_sdk(result.inputs), KEY: news[KEY]}
-        return inputs, [Failure(failure.property, failure.reason) for failure in result.failures or ()]
+        result = self._object(news if news[KEY] is not UNKNOWN else olds).check(to_sdk(olds), to_sdk(news))
+        return _kept(result.inputs, news), [Failure(item.property, item.reason) for item in result.failures or ()]
 
     def diff(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
         """Return what the provider object says; where it leaves that open, compare the inputs."""
-        result = self._object(news if news[KEY] is not UNKNOWN else old_outputs).diff(
-            id_, _sdk(old_outputs), _sdk(news)
-        )
-        paths = [change.path for change in differences(old_inputs, news)]
-        changed = dict.fromkeys(path.split(".")[0].split("[")[0] for path in paths)
+        found = self._object(news if news[KEY] is not UNKNOWN else old_outputs)
+        result = found.diff(id_, to_sdk(old_outputs), to_sdk(news))
+        changed = dict.fromkeys(change.root for change in differences(old_inputs, news))
         if result.changes is False or (result.changes is None and not changed and old_inputs.get(KEY) == news[KEY]):
             return Diff()
         replaces = tuple(result.replaces or ())
@@ -49,27 +45,26 @@ class DynamicProvider:
 
     def create(self, type_: str, inputs: Values, *, resumed: bool = False) -> tuple[str, Values]:
         """Make the resource."""
-        result = self._object(inputs).create(_sdk(inputs))
-        return str(result.id), {**from_sdk(result.outs or {}), KEY: inputs[KEY]}
+        result = self._object(inputs).create(to_sdk(inputs))
+        return str(result.id), _kept(result.outs, inputs)
 
     def read(self, type_: str, id_: str, inputs: Values, outputs: Values) -> tuple[str | None, Values, Values]:
         """Return the resource as it is now."""
         props = outputs or inputs
-        result = self._object(props).read(id_, _sdk(props))
+        result = self._object(props).read(id_, to_sdk(props))
         if not result.id:
             return None, {}, {}
-        now = inputs if result.inputs is None else {**from_sdk(result.inputs), KEY: props[KEY]}
-        return str(result.id), now, {**from_sdk(result.outs or {}), KEY: props[KEY]}
+        now = inputs if result.inputs is None else _kept(result.inputs, props)
+        return str(result.id), now, _kept(result.outs, props)
 
     def update(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Values:
         """Change the resource in place."""
-        result = self._object(news).update(id_, _sdk(old_outputs), _sdk(news))
-        return {**from_sdk(result.outs or {}), KEY: news[KEY]}
+        return _kept(self._object(news).update(id_, to_sdk(old_outputs), to_sdk(news)).outs, news)
 
     def delete(self, type_: str, id_: str, inputs: Values, outputs: Values) -> None:
         """Remove the resource."""
         props = outputs or inputs
-        self._object(props).delete(id_, _sdk(props))
+        self._object(props).delete(id_, to_sdk(props))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -81,7 +76,8 @@ class DynamicProvider:
             import base64
 
             import dill
-            from pulumi.dynamic import Config, ConfigureRequest
+            from pulumi.dynamic import Config as SdkConfig
+            from pulumi.dynamic import ConfigureRequest
             from pulumi.runtime._serialization import _deserialize
 
             try:
@@ -92,13 +88,13 @@ class DynamicProvider:
                     detail=f"the state names it: {error}",
                     hint="Put the module back in its place: modules that a state names are never renamed.",
                 ) from None
-            found.configure(ConfigureRequest(Config(raw_config=self._config, project_name=self._project)))
+            found.configure(
+                ConfigureRequest(SdkConfig(raw_config=self._config.plain, project_name=self._config.project))
+            )
             self._objects[text] = found
         return self._objects[text]
 
 
-def _sdk(values: Any) -> Any:
-    """Return a copy with the SDK's own mark for what is not known."""
-    from pulumi.output import UNKNOWN as UNKNOWN_IN_SDK
-
-    return transform(values, unknown=lambda: UNKNOWN_IN_SDK)
+def _kept(values: Any, props: Values) -> Values:
+    """Return what a provider object gave back, with the object itself beside it, where the SDK looks for it."""
+    return {**from_sdk(values or {}), KEY: props[KEY]}

@@ -42,12 +42,7 @@ def in_words(error: Exception, type_: str, name: str) -> ChatdbError:
     named = f"{type_.rsplit(':', 1)[-1]} {name}"
     if isinstance(error, ChatdbError):
         return _like(error, f"{named}: {error.message}", error.state)
-    return ResourceError(
-        f"{named}: {type(error).__name__}: {error}",
-        detail=f"raised at {_place(error)}",
-        hint="Correct the provider's code or what it was given, then run again.",
-        state="What was done before it is saved.",
-    )
+    return ResourceError(**_unforeseen(error, named, "the provider's code or what it was given"))
 
 
 def joined(errors: Sequence[ChatdbError], *, done: str) -> ChatdbError:
@@ -65,25 +60,26 @@ def _like(error: ChatdbError, message: str, state: str) -> ResourceError:
 
 def program_error(error: BaseException) -> ChatdbError:
     """Return what a program raised, in words: its own text for RunError, the place for anything else."""
-    if isinstance(error, ChatdbError):
-        return error
-    unsupported = _UNSUPPORTED.search(str(error))
-    if unsupported:
+    # A program that words an error of ours for Pulumi has it behind the text.
+    for ours in (error, error.__context__):
+        if isinstance(ours, ChatdbError) and (ours is error or type(error).__name__ == "RunError"):
+            return ours
+    if unsupported := _UNSUPPORTED.search(str(error)):
         return NotDoneError(unsupported["what"])
     if type(error).__name__ == "RunError":
-        # A program that words an error of ours for Pulumi has it behind the text.
-        return error.__context__ if isinstance(error.__context__, ChatdbError) else ProgramError(str(error))
-    return ProgramError(
-        f"the program failed: {type(error).__name__}: {error}",
-        detail=f"raised at {_place(error)}",
-        hint="Correct the program, then run again.",
-        state="What was done before it is saved.",
-    )
+        return ProgramError(str(error))
+    return ProgramError(**_unforeseen(error, "the program failed", "the program"))
 
 
-def _place(error: BaseException) -> str:
-    """Return the last places of the program itself, innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and "<frozen" not in frame.filename]
-    own = [frame for frame in own if "/embedded/engine/" not in frame.filename and "/asyncio/" not in frame.filename]
-    return ", ".join(f"{frame.filename}:{frame.lineno}" for frame in (own or list(frames))[-3:]) or "unknown place"
+def _unforeseen(error: BaseException, who: str, what: str) -> dict[str, str]:
+    """Return the parts of the error for an exception that nothing foresaw, with its last places in the program."""
+    frames = list(traceback.extract_tb(error.__traceback__))
+    foreign = ("site-packages", "<frozen", "/embedded/engine/", "/asyncio/")
+    own = [frame for frame in frames if not any(part in frame.filename for part in foreign)]
+    places = ", ".join(f"{frame.filename}:{frame.lineno}" for frame in (own or frames)[-3:])
+    return {
+        "message": f"{who}: {type(error).__name__}: {error}",
+        "detail": f"raised at {places or 'unknown place'}",
+        "hint": f"Correct {what}, then run again.",
+        "state": "What was done before it is saved.",
+    }

@@ -10,18 +10,18 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 
-from embedded.engine.config import Config
 from embedded.engine.errors import NotDoneError
-from embedded.engine.events import Report, StepEvent
 from embedded.engine.registration import Registrar
-from embedded.engine.steps import STACK_REFERENCE, Goal, package_of
-from embedded.engine.values import UNKNOWN, from_struct, to_struct
+from embedded.engine.steps import STACK_REFERENCE, Goal, is_provider, package_of
+from embedded.engine.values import received, to_struct
+from embedded.events import Phase, Report, StepEvent
+from embedded.settings import Config
 from infra.errors import ChatdbError
 
 PACKAGES: Final = ("postgresql", "pulumi-python")
@@ -31,24 +31,27 @@ FEATURES: Final = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
     resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
 )
-# Fields of a request that ask for what is not done, and its name.
-_REFUSED: Final = (
-    ("remote", "a remote component"),
-    ("importId", "the option `import`"),
-    ("replaceOnChanges", "the option `replace_on_changes`"),
-    ("replace_with", "the option `replace_with`"),
-    ("transforms", "a transform"),
-    ("state_migrations", "a state migration"),
-    ("packageRef", "a parameterized package"),
-)
+# The phase of an event for each severity of a message; debug messages are not told.
+PHASES: Final[dict[int, Phase]] = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
+# Fields of a request that ask for what is not done, as JSON names them, and its name.
+REFUSED: Final = {
+    "remote": "a remote component",
+    "importId": "the option `import`",
+    "replaceOnChanges": "the option `replace_on_changes`",
+    "replaceWith": "the option `replace_with`",
+    "replacementTrigger": "a replacement trigger",
+    "hooks": "a hook",
+    "transforms": "a transform",
+    "stateMigrations": "a state migration",
+    "packageRef": "a parameterized package",
+}
 
 
 class Monitor:
-    """Answers the SDK as Pulumi's resource monitor does."""
+    """Answers the SDK as Pulumi's resource monitor and, for messages, its engine do."""
 
-    def __init__(self, start: Callable[[], Registrar], config: Config) -> None:
-        self._start = start
-        self._config = config
+    def __init__(self, start: Callable[[], Registrar], config: Config, report: Report) -> None:
+        self._start, self._config, self._report = start, config, report
         self._turn = threading.Lock()
         self._closed = False
 
@@ -69,69 +72,50 @@ class Monitor:
         self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
         """Bring one resource to what the program wants."""
-        for field, what in _REFUSED:
-            if getattr(request, field):
+        goal = _goal(request)
+        for field, what in REFUSED.items():
+            if goal.get(field) not in (None, {}):
                 raise NotDoneError(what, detail=f"{request.type} {request.name} asks for it")
-        if request.HasField("replacement_trigger") or _hooked(request):
-            raise NotDoneError("a hook or replacement trigger", detail=f"{request.type} {request.name} asks for it")
-        if request.custom and package_of(request.type) not in PACKAGES:
-            raise NotDoneError(
-                f"a resource of package {package_of(request.type)}", detail=f"{request.type} {request.name}"
-            )
-        goal = Goal(
-            type=request.type,
-            name=request.name,
-            custom=request.custom,
-            inputs=_without_none(from_struct(request.object)),
-            parent=request.parent,
-            provider=request.provider,
-            dependencies=tuple(sorted(request.dependencies)),
-            property_dependencies={
-                key: sorted(deps.urns) for key, deps in sorted(request.propertyDependencies.items())
-            },
-            protect=request.protect if request.HasField("protect") else None,
-            retain_on_delete=request.retainOnDelete if request.HasField("retainOnDelete") else None,
-            deleted_with=request.deletedWith,
-            delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
-            ignore_changes=tuple(request.ignoreChanges),
-            secret_outputs=tuple(request.additionalSecretOutputs),
-            aliases=tuple(request.aliases),
-        )
+        package = package_of(request.type)
+        if request.custom and package not in PACKAGES:
+            raise NotDoneError(f"a resource of package {package}", detail=f"{request.type} {request.name}")
         with self._own_turn():
-            done = self.registrar.register(self._with_provider(goal, request.version))
+            done = self.registrar.register(self._with_provider(goal))
         if done is None:
             urn = self.registrar.urn_of(goal)
             return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
-        return resource_pb2.RegisterResourceResponse(
-            urn=done["urn"], id=done.get("id", ""), object=to_struct(done.get("outputs", {}))
-        )
+        outputs = to_struct(done.get("outputs", {}))
+        return resource_pb2.RegisterResourceResponse(urn=done["urn"], id=done.get("id", ""), object=outputs)
 
     def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:  # noqa: N802
         """Read a StackReference; nothing else is read by a program here."""
         if request.type != STACK_REFERENCE:
             raise NotDoneError("reading an existing resource", detail=f"{request.type} {request.name}")
-        goal = Goal(
-            type=request.type,
-            name=request.name,
-            custom=True,
-            inputs=_without_none(from_struct(request.properties)),
-            parent=request.parent,
-            dependencies=tuple(sorted(request.dependencies)),
-            external=True,
-        )
+        goal = _goal(request) | {"custom": True, "external": True, "version": ""}
         with self._own_turn():
-            done = self.registrar.read(self._with_provider(goal, ""), request.id)
+            done = self.registrar.read(self._with_provider(goal), request.id)
         return resource_pb2.ReadResourceResponse(urn=done["urn"], id=done["id"], properties=to_struct(done["outputs"]))
 
     def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Empty:  # noqa: N802
         """Record the outputs of a component or of the stack."""
         with self._own_turn():
-            self.registrar.outputs(request.urn, _without_none(from_struct(request.outputs)))
+            self.registrar.outputs(request.urn, received(MessageToDict(request.outputs)))
         return Empty()
 
     def SignalAndWaitForShutdown(self, request: Empty) -> Empty:  # noqa: N802
         """Let the program end."""
         return Empty()
+
+    def Log(self, request: engine_pb2.LogRequest) -> Empty:  # noqa: N802
+        """Hand a message of the program on."""
+        phase = PHASES.get(request.severity)
+        if phase and not request.ephemeral:
+            self._report(StepEvent(operation="log", phase=phase, urn=request.urn, message=request.message))
+        return Empty()
+
+    def RequirePulumiVersion(self, request: Any) -> engine_pb2.RequirePulumiVersionResponse:  # noqa: N802
+        """Every version will do: what is not done is refused by name."""
+        return engine_pb2.RequirePulumiVersionResponse()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Refuse the rest of the protocol by name."""
@@ -151,58 +135,32 @@ class Monitor:
                 raise ChatdbError("the program has ended", detail="it failed before this resource was registered")
             yield
 
-    def _with_provider(self, goal: Goal, version: str) -> Goal:
+    def _with_provider(self, goal: Goal) -> Goal:
         """Return the goal with its provider: the one it names, or its package's default one, registered first."""
-        if goal.type.startswith("pulumi:providers:"):
-            return replace(goal, inputs={**goal.inputs, "version": version} if version else goal.inputs)
-        if not goal.custom or goal.provider:
+        package, version = package_of(goal["type"]), goal.get("version", "")
+        versioned = {"version": version} if version else {}
+        if is_provider(goal):
+            return {**goal, "inputs": {**goal["inputs"], **versioned}}
+        if not goal.get("custom") or goal.get("provider"):
             return goal
-        package = package_of(goal.type)
         name = f"default_{version.replace('.', '_')}" if version else "default"
-        values = self._config.values
-        inputs = dict(values) if package == "pulumi-python" else {}
+        inputs = dict(self._config.values) if package == "pulumi-python" else {}
         if package == "postgresql":
-            inputs = {key.split(":", 1)[1]: item for key, item in values.items() if key.startswith(f"{package}:")}
-            inputs["version"] = version
+            own = {key: value for key, value in self._config.values.items() if key.startswith("postgresql:")}
+            inputs = {key.split(":", 1)[1]: value for key, value in own.items()} | {"version": version}
         default = Goal(type=f"pulumi:providers:{package}", name=name, custom=True, inputs=inputs)
         urn = self.registrar.urn_of(default)
         found = self.registrar.work.news.get(urn) or self.registrar.register(default)
-        return replace(goal, provider=f"{urn}::{found['id']}") if found else goal
+        return {**goal, "provider": f"{urn}::{found['id']}"} if found else goal
 
 
-class EngineLog:
-    """Answers the SDK as Pulumi's engine does: takes messages, remembers the root resource."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._root = ""
-
-    def Log(self, request: engine_pb2.LogRequest) -> Empty:  # noqa: N802
-        """Hand a message of the program on."""
-        phases = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
-        if request.severity in phases and not request.ephemeral:
-            phase: Any = phases[request.severity]
-            self._report(StepEvent(operation="log", phase=phase, urn=request.urn, message=request.message))
-        return Empty()
-
-    def GetRootResource(self, request: Any) -> engine_pb2.GetRootResourceResponse:  # noqa: N802
-        """Return the stack's URN."""
-        return engine_pb2.GetRootResourceResponse(urn=self._root)
-
-    def SetRootResource(self, request: engine_pb2.SetRootResourceRequest) -> engine_pb2.SetRootResourceResponse:  # noqa: N802
-        """Remember the stack's URN."""
-        self._root = request.urn
-        return engine_pb2.SetRootResourceResponse()
-
-    def RequirePulumiVersion(self, request: Any) -> engine_pb2.RequirePulumiVersionResponse:  # noqa: N802
-        """Every version will do: what is not done is refused by name."""
-        return engine_pb2.RequirePulumiVersionResponse()
-
-
-def _hooked(request: resource_pb2.RegisterResourceRequest) -> bool:
-    return any(values for _, values in request.hooks.ListFields())
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties without those that are None: the official engine drops them."""
-    return {key: value for key, value in values.items() if value is not None or value is UNKNOWN}
+def _goal(request: resource_pb2.RegisterResourceRequest | resource_pb2.ReadResourceRequest) -> Goal:
+    """Return what a request asks for: its fields that are set, with those that the engine reads in its own form."""
+    goal: Goal = {"custom": False, **MessageToDict(request)}
+    urns = {key: sorted(deps.get("urns", ())) for key, deps in sorted(goal.get("propertyDependencies", {}).items())}
+    return goal | {
+        "inputs": received(goal.get("object") or goal.get("properties") or {}),
+        "dependencies": sorted(request.dependencies),
+        "propertyDependencies": urns,
+        "aliases": getattr(request, "aliases", ()),
+    }

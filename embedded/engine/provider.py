@@ -45,28 +45,21 @@ class Provider(Protocol):
 
     def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Return the inputs to use, defaults filled in, and what is wrong with them."""
-        ...
 
     def diff(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
         """Return what separates the resource from the checked inputs."""
-        ...
 
     def create(self, type_: str, inputs: Values, *, resumed: bool = False) -> tuple[str, Values]:
         """Make the resource and return its id and outputs; `resumed`: an interrupted run may have made it already."""
-        ...
 
     def read(self, type_: str, id_: str, inputs: Values, outputs: Values) -> tuple[str | None, Values, Values]:
         """Return id, inputs and outputs as they are now; `(None, {}, {})` where it is gone."""
-        ...
 
     def update(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Values:
         """Change the resource in place; return its outputs."""
-        ...
 
     def delete(self, type_: str, id_: str, inputs: Values, outputs: Values) -> None:
         """Remove the resource; what is gone already is no error."""
-        ...
 
     def close(self) -> None:
         """Let go of connections; called once at the end of a run."""
-        ...

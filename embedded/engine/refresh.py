@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from embedded.engine import state, steps
 from embedded.engine.steps import Resource
-from embedded.engine.values import mark_secrets, unwrap
+from embedded.engine.values import mark_secrets
 from embedded.engine.work import Work
 
 
@@ -36,7 +36,7 @@ def _read(work: Work, item: Resource) -> Resource | None:
     elif provider is None:
         return item
     else:
-        id_, inputs, outputs = provider.read(item["type"], item["id"], unwrap(old_inputs), unwrap(old_outputs))
+        id_, inputs, outputs = provider.read(item["type"], item["id"], *steps.plain(item))
     if id_ is None:
         work.told("delete", item)
         return None

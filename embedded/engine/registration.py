@@ -6,17 +6,17 @@ One resource at a time, in the order they arrive: providers need no locks of the
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from typing import Any
 
 from embedded.engine import removal, state, steps
 from embedded.engine.errors import ResourceError, from_text
-from embedded.engine.events import Operation
-from embedded.engine.provider import Diff, Provider
-from embedded.engine.steps import Change, Goal, Resource
-from embedded.engine.values import UNKNOWN_ON_WIRE, Secret, Unknown, contains, mark_secrets, unwrap
+from embedded.engine.provider import Diff, Failure, Provider
+from embedded.engine.steps import Changes, Goal, Resource
+from embedded.engine.values import UNKNOWN, UNKNOWN_ON_WIRE, Secret, Unknown, contains, mark_secrets, unwrap
 from embedded.engine.work import Work
 from infra.errors import ChatdbError
+
+SAME = Diff()
 
 
 class Registrar:
@@ -30,8 +30,8 @@ class Registrar:
 
     def urn_of(self, goal: Goal) -> str:
         """Return the URN of a resource in this stack."""
-        stack, project = self.work.stack, self.work.project
-        return steps.make_urn(stack=stack, project=project, parent=goal.parent, type_=goal.type, name=goal.name)
+        stack, project, parent = self.work.stack, self.work.project, goal.get("parent", "")
+        return steps.make_urn(stack=stack, project=project, parent=parent, type_=goal["type"], name=goal["name"])
 
     def register(self, goal: Goal) -> Resource | None:
         """Bring one resource to what the program wants.
@@ -45,19 +45,12 @@ class Registrar:
         """
         urn = self.urn_of(goal)
         if urn in self.goals:
-            raise ChatdbError(
-                f"{goal.type} {goal.name} is declared twice", detail=f"URN {urn}", hint="Give one of them another name."
-            )
-        parent = self.goals.get(goal.parent)
-        if parent is not None:
-            goal = replace(
-                goal,
-                protect=parent.protect if goal.protect is None else goal.protect,
-                retain_on_delete=parent.retain_on_delete if goal.retain_on_delete is None else goal.retain_on_delete,
-                deleted_with=goal.deleted_with or parent.deleted_with,
-            )
+            what = f"{goal['type']} {goal['name']} is declared twice"
+            raise ChatdbError(what, detail=f"URN {urn}", hint="Give one of them another name.")
+        parent = self.goals.get(goal.get("parent", ""), {})
+        goal = {key: parent[key] for key in steps.INHERITED if key in parent} | goal
         self.goals[urn] = goal
-        old, new = self._find_old(urn, goal), goal.fields(urn)
+        old, new = self._find_old(urn, goal), steps.wanted(goal, urn)
         if steps.references(new) & self.work.failed:
             self.work.failed.add(urn)
             return None
@@ -80,11 +73,12 @@ class Registrar:
         if old is not None:
             # What the goal does not decide (id, times, where it was declared) stays.
             new = {key: value for key, value in old.items() if key not in steps.GOAL_KEYS} | new
-            new["inputs"] = steps.keep_ignored(new.get("inputs", {}), old.get("inputs", {}), goal.ignore_changes)
+            ignored = goal.get("ignoreChanges", ())
+            new["inputs"] = steps.keep_ignored(new.get("inputs", {}), old.get("inputs", {}), ignored)
         provider = self.work.provider_of(new)
-        if old is None or old.get("pendingReplacement") or old.get("external"):
+        if old is None or _is_gone(old):
             self._check(provider, {}, new)
-            return self._create(provider, new, gone=old, kind="replace" if old else "create")
+            return self._create(new, old, SAME)
         self._check(provider, old.get("inputs", {}), new)
         diff = self._diff(provider, old, new)
         if diff.replaces:
@@ -101,6 +95,7 @@ class Registrar:
 
     def _check(self, provider: Provider | None, olds: dict[str, Any], new: Resource) -> None:
         news = new.get("inputs", {})
+        failures: list[Failure] = []
         if provider is not None:
             inputs, failures = provider.check(new["type"], unwrap(olds), unwrap(news))
             new["inputs"] = mark_secrets(inputs, news)
@@ -108,10 +103,8 @@ class Registrar:
             from embedded.engine.postgresql import check_config
 
             failures = check_config(unwrap(news))
-        else:
-            return
-        if failures:
-            texts = [f"{item.property}: {item.reason}".removeprefix(": ") for item in failures]
+        texts = [f"{item.property}: {item.reason}".removeprefix(": ") for item in failures]
+        if texts:
             raise from_text(texts[0]) if len(texts) == 1 else ResourceError("\n".join(texts))
 
     def _diff(self, provider: Provider | None, old: Resource, new: Resource) -> Diff:
@@ -124,21 +117,12 @@ class Registrar:
         was = steps.without_defaults(old.get("inputs", {}), news)
         if provider is None:
             return Diff(tuple(change.path for change in steps.differences(was, news)) if new["custom"] else ())
-        return provider.diff(new["type"], old.get("id", ""), unwrap(was), unwrap(old.get("outputs", {})), unwrap(news))
+        return provider.diff(new["type"], old.get("id", ""), *steps.plain({**old, "inputs": was}), unwrap(news))
 
-    def _create(
-        self,
-        provider: Provider | None,
-        new: Resource,
-        *,
-        kind: Operation = "create",
-        gone: Resource | None = None,
-        stays: Resource | None = None,
-        diff: Diff | None = None,
-    ) -> Resource:
+    def _create(self, new: Resource, old: Resource | None, diff: Diff) -> Resource:
         """Make a resource: new, in the place of one that is gone, or beside one that stays until the end."""
-        work = self.work
-        with work.step(kind, new, self._changes(gone or stays, new, diff), "creating"):
+        work, provider = self.work, self.work.provider_of(new)
+        with work.step("replace" if old else "create", new, self._changes(old or {}, new, diff)):
             if not new["custom"]:
                 new.pop("id", None)
             elif provider is None or work.dry:
@@ -149,20 +133,19 @@ class Registrar:
                 new["id"], outputs = provider.create(new["type"], unwrap(new["inputs"]), resumed=resumed)
                 new["outputs"] = work.marked(outputs, new)
             new["created"] = new["modified"] = state.now()
-            work.put(gone, new)
-            if stays is not None:
+            if old and not _is_gone(old):
                 # It goes at the end, when everything that used it has moved over.
-                work.swap(stays, {**stays, "delete": True})
+                work.swap(old, {**old, "delete": True})
+                old = None
+            work.put(old, new)
         return new
 
     def _update(self, provider: Provider | None, old: Resource, new: Resource, diff: Diff) -> Resource:
-        with self.work.step(
-            "update", {**new, "outputs": old.get("outputs", {})}, self._changes(old, new, diff), "updating"
-        ):
+        shown = {**new, "outputs": old.get("outputs", {})}
+        with self.work.step("update", shown, self._changes(old, new, diff)):
             new["outputs"] = new.get("inputs", {})
             if provider is not None and not self.work.dry:
-                olds = unwrap(old.get("inputs", {})), unwrap(old.get("outputs", {}))
-                outputs = provider.update(new["type"], old["id"], *olds, unwrap(new["inputs"]))
+                outputs = provider.update(new["type"], old["id"], *steps.plain(old), unwrap(new["inputs"]))
                 new["outputs"] = self.work.marked(outputs, new)
             new["modified"] = state.now()
             self.work.put(old, new)
@@ -172,14 +155,14 @@ class Registrar:
         if old.get("protect") and new.get("protect"):
             removal.refuse([new], f"replaced, because {', '.join(diff.replaces)} cannot be changed in place")
         self._replaced.add(new["urn"])
-        new = {key: value for key, value in new.items() if key != "id"} | {"inputs": dict(goal.inputs)}
+        new = {key: value for key, value in new.items() if key != "id"} | {"inputs": dict(goal["inputs"])}
         self._check(provider, {}, new)
-        if not (diff.delete_before_replace if goal.delete_before_replace is None else goal.delete_before_replace):
-            return self._create(provider, new, kind="replace", stays=old, diff=diff)
+        if not goal.get("deleteBeforeReplace", "deleteBeforeReplaceDefined" not in goal and diff.delete_before_replace):
+            return self._create(new, old, diff)
         doomed = self._dependents(old)
-        removal.refuse([item for item in doomed if item.get("protect")], f"replaced together with {goal.name}")
+        removal.refuse([item for item in doomed if item.get("protect")], f"replaced together with {goal['name']}")
         removal.delete(self.work, [old, *doomed], replaced=True)
-        return self._create(provider, new, kind="replace", gone=self.work.olds[new["urn"]], diff=diff)
+        return self._create(new, self.work.olds[new["urn"]], diff)
 
     def _dependents(self, root: Resource) -> list[Resource]:
         """Return what must go before a resource that is deleted first: the dependents that it makes be replaced.
@@ -194,30 +177,30 @@ class Registrar:
             touched = {key for key in item.get("inputs", {}) if gone & set(deps.get(key, ()))}
             goes = item.get("deletedWith") in gone
             if touched and not goes:
-                unknown = {key: Unknown() if key in touched else value for key, value in item["inputs"].items()}
+                unknown = {key: UNKNOWN if key in touched else value for key, value in item["inputs"].items()}
                 goes = bool(self._diff(self.work.provider_of(item), item, {**item, "inputs": unknown}).replaces)
             if goes and not item.get("pendingReplacement"):
                 gone.add(item["urn"])
                 found.append(item)
         return found
 
-    def _changes(self, old: Resource | None, new: Resource, diff: Diff | None) -> tuple[Change, ...]:
+    def _changes(self, old: Resource, new: Resource, diff: Diff) -> Changes:
         """Return what differs, property by property; where the program asks for the same as before, what drifted."""
-        news, old, diff = new.get("inputs", {}), old or {}, diff or Diff()
+        news = new.get("inputs", {})
         found = steps.differences(steps.without_defaults(old.get("inputs", {}), news), news)
         seen = {change.root for change in found}
         for key in diff.changed if old else ():
             if key not in seen and key in news:
                 found += steps.differences(old.get("outputs", {}).get(key), news[key], key)
-        return tuple(replace(change, replaces=change.root in diff.replaces) for change in found)
+        return tuple(found)
 
     def read(self, goal: Goal, id_: str) -> Resource:
         """Read a StackReference; it is in the state as something that is not ours."""
-        urn, name = self.urn_of(goal), str(unwrap(goal.inputs).get("name", id_))
+        urn, name = self.urn_of(goal), str(unwrap(goal["inputs"]).get("name", id_))
         found = self.work.read_stack(name)
         names = sorted(key for key, value in found.items() if contains(value, Secret))
         outputs = {"name": name, "outputs": found, "secretOutputNames": names}
-        new = {**goal.fields(urn), "id": id_, "inputs": {"name": name}, "outputs": outputs}
+        new = {**steps.wanted(goal, urn), "id": id_, "inputs": {"name": name}, "outputs": outputs}
         old = self.work.olds.get(urn)
         self.goals[urn] = goal
         self.work.put(old, {**(old or {}), **new})
@@ -231,8 +214,12 @@ class Registrar:
         if not self.work.dry:
             # Unknown in an update: what it came from failed. What was there before stays.
             old = self.work.olds.get(urn, {}).get("outputs", {})
-            unknown = [key for key, value in values.items() if contains(value, Unknown)]
-            values = {key: old.get(key) if key in unknown else value for key, value in values.items()}
-            values = {key: value for key, value in values.items() if key not in unknown or key in old}
+            unknown = {key for key, value in values.items() if contains(value, Unknown)}
+            values = {key: old[key] if key in unknown else values[key] for key in values if key not in unknown - {*old}}
         if values != resource.get("outputs", {}):
             self.work.news[urn] = steps.without_blanks({**resource, "outputs": values})
+
+
+def _is_gone(old: Resource) -> bool:
+    """Tell whether nothing of ours stands any more, or ever stood, for a resource that the state has."""
+    return bool(old.get("pendingReplacement") or old.get("external"))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from embedded.engine import steps
 from embedded.engine.steps import Resource
-from embedded.engine.values import unwrap
 from embedded.engine.work import Work
 from infra.errors import ChatdbError
 
@@ -54,17 +53,18 @@ def delete(work: Work, doomed: Sequence[Resource], *, replaced: bool = False) ->
 
     for item in reversed(doomed):
         ours = item["custom"] and not item.get("external") and not steps.is_provider(item)
+        counted = not (replaced or item.get("delete"))
         try:
             if item["urn"] in needed:
                 needed |= steps.references(item)
             elif not ours or item.get("retainOnDelete") or item.get("pendingReplacement"):
                 if not item.get("pendingReplacement"):
-                    work.told("delete", item, counted=not (replaced or item.get("delete")))
+                    work.told("delete", item, counted=counted)
                 forget(item)
             elif item.get("deletedWith") in urns:
                 going.append(item)
             else:
-                with work.step("delete", item, (), "deleting", counted=not (replaced or item.get("delete"))):
+                with work.step("delete", item, counted=counted):
                     _call(work, item)
                     forget(item)
         except Exception as error:
@@ -77,4 +77,4 @@ def delete(work: Work, doomed: Sequence[Resource], *, replaced: bool = False) ->
 def _call(work: Work, item: Resource) -> None:
     provider = work.provider_of(item)
     if provider is not None and not work.dry:
-        provider.delete(item["type"], item["id"], unwrap(item.get("inputs", {})), unwrap(item.get("outputs", {})))
+        provider.delete(item["type"], item["id"], *steps.plain(item))

@@ -1,4 +1,4 @@
-"""Encrypt and decrypt as Pulumi's passphrase provider does, and find the passphrase. Called by `state`, `config`.
+"""Encrypt and decrypt as Pulumi's passphrase provider does. Called by `state` and `settings`.
 
 Source: pkg/secrets/passphrase and sdk/go/common/resource/config/crypt.go of Pulumi: PBKDF2-HMAC-SHA256 over 1,000,000
 rounds, AES-256-GCM, `v1:nonce:ciphertext` in base64; the salt carries the encrypted word "pulumi" as its check.
@@ -7,36 +7,30 @@ rounds, AES-256-GCM, `v1:nonce:ciphertext` in base64; the salt carries the encry
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import hashlib
 import json
-import os
 import secrets as random
-from collections.abc import Mapping
-from concurrent.futures import Future
-from pathlib import Path
-from threading import Thread
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
-from embedded.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, unwrap
+from embedded.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, to_json, transform
 from infra.errors import ChatdbError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ROUNDS = 1_000_000
 NONCE_BYTES = 12
 SALT_BYTES = 8
+KEY_BYTES = 32
 
 
 @functools.lru_cache(maxsize=32)
 def _key(passphrase: str, salt: bytes) -> Future[bytes]:
     """Derive the key in a thread: it takes half a second, in which the program is imported."""
-    future: Future[bytes] = Future()
-
-    def derive() -> None:
-        future.set_result(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ROUNDS, 32))
-
-    Thread(target=derive, daemon=True).start()
-    return future
+    arguments = ("sha256", passphrase.encode(), salt, ROUNDS, KEY_BYTES)
+    return ThreadPoolExecutor(1).submit(hashlib.pbkdf2_hmac, *arguments)
 
 
 class Vault:
@@ -47,31 +41,30 @@ class Vault:
     """
 
     def __init__(self, passphrase: str, salt: str = "") -> None:
-        self._new = not salt
         self.salt = salt or f"v1:{base64.b64encode(random.token_bytes(SALT_BYTES)).decode()}:"
         self._future = _key(passphrase, base64.b64decode(self.salt.split(":")[1]))
         # Unchanged secrets keep their ciphertext, so that a state differs only where something changed.
         self._kept: dict[tuple[str, str], str] = {}
-        if self._new:
+        if not salt:
             self.salt += self.encrypt("pulumi")
 
     @functools.cached_property
-    def _cipher(self) -> Any:
+    def _cipher(self) -> AESGCM:
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         cipher = AESGCM(self._future.result())
-        if not self._new:
-            nonce, sealed = (base64.b64decode(part) for part in self.salt.split(":")[3:])
-            try:
-                cipher.decrypt(nonce, sealed, None)
-            except InvalidTag:
-                raise ChatdbError(
-                    "the passphrase is not the one this stack's secrets were encrypted with",
-                    detail="the check in the stack's salt does not decrypt",
-                    hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the stack's passphrase.",
-                    state="Nothing was changed.",
-                ) from None
+        try:
+            # A new salt has no check yet.
+            if check := self.salt.split(":", 2)[2]:
+                _opened(cipher, check)
+        except InvalidTag:
+            raise ChatdbError(
+                "the passphrase is not the one this stack's secrets were encrypted with",
+                detail="the check in the stack's salt does not decrypt",
+                hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the stack's passphrase.",
+                state="Nothing was changed.",
+            ) from None
         return cipher
 
     def encrypt(self, text: str) -> str:
@@ -88,8 +81,7 @@ class Vault:
         """
         cipher = self._cipher
         try:
-            _, nonce, sealed = text.split(":")
-            return str(cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode())
+            return _opened(cipher, text)
         except Exception as error:  # InvalidTag, or not of this form
             raise ChatdbError(
                 "a secret cannot be decrypted",
@@ -106,61 +98,34 @@ class Vault:
             place: Where it stands, so that an unchanged secret there keeps its ciphertext.
             show: Write secrets in plain, as `pulumi stack export --show-secrets` does.
         """
-        if isinstance(value, Secret):
-            text = json.dumps(unwrap(value.value), separators=(",", ":"), ensure_ascii=False)
+
+        def sealed(part: Any, at: str) -> Any:
+            if not isinstance(part, Secret):
+                return part
+            text = to_json(part.value)
             if show:
                 return {SIGNATURE: SECRET_SIGNATURE, "plaintext": text}
-            if (place, text) not in self._kept:
-                self._kept[place, text] = self.encrypt(text)
-            return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": self._kept[place, text]}
-        if isinstance(value, Mapping):
-            return {key: self.encode(item, f"{place}/{key}", show=show) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self.encode(item, f"{place}/{i}", show=show) for i, item in enumerate(value)]
-        return value
+            if (at, text) not in self._kept:
+                self._kept[at, text] = self.encrypt(text)
+            return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": self._kept[at, text]}
+
+        return transform(value, sealed, place)
 
     def decode(self, value: Any, place: str) -> Any:
         """Return the property value that stands in a state."""
-        if isinstance(value, dict):
-            if value.get(SIGNATURE) == SECRET_SIGNATURE:
-                text = value["plaintext"] if "plaintext" in value else self.decrypt(value["ciphertext"])
-                if "ciphertext" in value:
-                    self._kept[place, text] = value["ciphertext"]
-                return Secret(json.loads(text))
-            return {key: self.decode(item, f"{place}/{key}") for key, item in value.items()}
-        if isinstance(value, list):
-            return [self.decode(item, f"{place}/{i}") for i, item in enumerate(value)]
-        return value
+
+        def opened(part: Any, at: str) -> Any:
+            if not isinstance(part, dict) or part.get(SIGNATURE) != SECRET_SIGNATURE:
+                return part
+            text = part["plaintext"] if "plaintext" in part else self.decrypt(part["ciphertext"])
+            if "ciphertext" in part:
+                self._kept[at, text] = part["ciphertext"]
+            return Secret(json.loads(text))
+
+        return transform(value, opened, place)
 
 
-def find_passphrase(folder: Path, *, stack: str, create: bool) -> str:
-    """Return the stack's passphrase.
-
-    Args:
-        folder: The stack's own folder, for the generated passphrase.
-        stack: Its name, for the error.
-        create: Generate one where there is none; false where secrets exist that it could not decrypt.
-
-    Raises:
-        ChatdbError: There is none and it may not be generated.
-    """
-    if "PULUMI_CONFIG_PASSPHRASE" in os.environ:
-        return os.environ["PULUMI_CONFIG_PASSPHRASE"]
-    named = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-    file = Path(named) if named else folder / "passphrase"
-    with contextlib.suppress(FileNotFoundError):
-        return file.read_text(encoding="utf-8").strip()
-    if named or not create:
-        raise ChatdbError(
-            f"the passphrase of stack {stack} is not known",
-            detail=f"PULUMI_CONFIG_PASSPHRASE is not set and {file} does not exist, but the stack has secrets",
-            hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE.",
-            state="Nothing was changed.",
-        )
-    phrase = random.token_urlsafe(24)
-    folder.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as output:
-        output.write(phrase + "\n")
-        output.flush()
-        os.fsync(output.fileno())
-    return phrase
+def _opened(cipher: AESGCM, text: str) -> str:
+    """Return the plain text of `v1:nonce:ciphertext`; raise InvalidTag where the key is another one."""
+    _, nonce, sealed = text.split(":")
+    return cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode()

@@ -7,70 +7,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from embedded.engine.values import Secret, mask, unwrap
 
-if TYPE_CHECKING:
-    from pulumi.runtime.proto.alias_pb2 import Alias
-
 Resource = dict[str, Any]
+# A resource as the program wants it: the fields that it decides, and its `name`, `aliases` (the SDK's own messages) and
+# `deleteBeforeReplace`.
+Goal = Resource
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
 STACK_REFERENCE: Final = "pulumi:pulumi:StackReference"
 # What the engine keeps for itself: never shown as a difference.
 INTERNAL: Final = ("__provider", "__defaults")
 _PATH = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\[?(\*)\]?|([^.\[\]"*]+)')
 
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """A resource as the program wants it; the fields are those of the SDK's request, the aliases its own messages."""
-
-    type: str
-    name: str
-    custom: bool
-    inputs: Mapping[str, Any]
-    parent: str = ""
-    provider: str = ""
-    dependencies: tuple[str, ...] = ()
-    property_dependencies: Mapping[str, list[str]] = field(default_factory=dict)
-    protect: bool | None = None
-    retain_on_delete: bool | None = None
-    deleted_with: str = ""
-    delete_before_replace: bool | None = None
-    ignore_changes: tuple[str, ...] = ()
-    secret_outputs: tuple[str, ...] = ()
-    aliases: tuple[Alias, ...] = ()
-    external: bool = False
-
-    def fields(self, urn: str) -> Resource:
-        """Return the resource as the state holds it, without id, outputs and times; empty fields are left out."""
-        return without_blanks(
-            {"urn": urn, "custom": self.custom, "type": self.type, "inputs": dict(self.inputs)}
-            | {key: _plain(getattr(self, name)) for key, name in _FIELDS.items()}
-        )
-
-
-# Name in the state of each field of a goal.
-_FIELDS: Final = {
-    "parent": "parent",
-    "protect": "protect",
-    "external": "external",
-    "dependencies": "dependencies",
-    "provider": "provider",
-    "propertyDependencies": "property_dependencies",
-    "additionalSecretOutputs": "secret_outputs",
-    "retainOnDelete": "retain_on_delete",
-    "deletedWith": "deleted_with",
-    "ignoreChanges": "ignore_changes",
-}
-# What a goal decides; everything else in a resource of the state is carried over.
-GOAL_KEYS: Final = frozenset({*_FIELDS, "urn", "custom", "type", "inputs", "delete", "pendingReplacement"})
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+# What a goal decides, under the names of the SDK's request, which are the state's too; the state has no empty ones.
+DECIDED: Final = (
+    *("custom", "type", "inputs", "parent", "protect", "external", "dependencies", "provider"),
+    *("propertyDependencies", "additionalSecretOutputs", "retainOnDelete", "deletedWith", "ignoreChanges"),
+)
+GOAL_KEYS: Final = frozenset({*DECIDED, "urn", "delete", "pendingReplacement"})
+# Options that a child has from its parent where it has none of its own.
+INHERITED: Final = ("protect", "retainOnDelete", "deletedWith")
 
 
 @dataclass(frozen=True)
@@ -81,18 +40,19 @@ class Change:
         path: Where it is, as `migrations.0001_chats[3]`.
         old: What it was; None where it is new.
         new: What it will be; None where it goes.
-        replaces: Whether this one makes a replacement necessary.
     """
 
     path: str
     old: Any
     new: Any
-    replaces: bool = False
 
     @property
     def root(self) -> str:
         """The property that the path begins with."""
         return self.path.split(".")[0].split("[")[0]
+
+
+Changes = tuple[Change, ...]
 
 
 def make_urn(*, stack: str, project: str, parent: str, type_: str, name: str) -> str:
@@ -138,45 +98,42 @@ def former_urns(goal: Goal, *, stack: str, project: str, former: Mapping[str, st
 
     Source: generateAliases in pkg/resource/deploy/step_generator.go of Pulumi.
     """
-    own = [_alias_urn(alias, goal, stack=stack, project=project, former=former) for alias in goal.aliases]
-    parent = former.get(goal.parent)
-    if parent is None:
-        return own
-    shapes = [(goal.type, goal.name), *((type_of(urn), name_of(urn)) for urn in own)]
+    parent, own = goal.get("parent", ""), []
+    for alias in goal.get("aliases", ()):
+        spec = alias.spec
+        above = "" if spec.noParent else former.get(spec.parentUrn, spec.parentUrn or parent)
+        where = {"stack": spec.stack or stack, "project": spec.project or project, "parent": above}
+        named = make_urn(**where, type_=spec.type or goal["type"], name=spec.name or goal["name"])
+        own.append(alias.urn or named)
     inherited = []
-    for type_, name in shapes:
-        # By convention a child's name begins with its parent's: then it was renamed with it.
-        if name.startswith(name_of(goal.parent)):
-            name = name_of(parent) + name.removeprefix(name_of(goal.parent))
-        inherited.append(make_urn(stack=stack, project=project, parent=parent, type_=type_, name=name))
+    if parent in former:
+        for type_, name in [(goal["type"], goal["name"]), *((type_of(urn), name_of(urn)) for urn in own)]:
+            # By convention a child's name begins with its parent's: then it was renamed with it.
+            if name.startswith(name_of(parent)):
+                name = name_of(former[parent]) + name.removeprefix(name_of(parent))
+            inherited.append(make_urn(stack=stack, project=project, parent=former[parent], type_=type_, name=name))
     return own + inherited
 
 
-def _alias_urn(alias: Alias, goal: Goal, *, stack: str, project: str, former: Mapping[str, str]) -> str:
-    if alias.urn:
-        return alias.urn
-    spec = alias.spec
-    return make_urn(
-        stack=spec.stack or stack,
-        project=spec.project or project,
-        parent="" if spec.noParent else former.get(spec.parentUrn, spec.parentUrn or goal.parent),
-        type_=spec.type or goal.type,
-        name=spec.name or goal.name,
-    )
+def wanted(goal: Goal, urn: str) -> Resource:
+    """Return the resource as the state holds it, without id, outputs and times."""
+    return without_blanks({"urn": urn, **{key: goal[key] for key in DECIDED if key in goal}})
 
 
 def references(resource: Resource) -> set[str]:
     """Return the URNs that must stand before the resource does."""
-    found = {resource.get("parent", ""), resource.get("deletedWith", ""), provider_urn(resource.get("provider", ""))}
-    found.update(resource.get("dependencies", ()))
-    for urns in resource.get("propertyDependencies", {}).values():
-        found.update(urns)
-    return found - {""}
+    named = (resource.get("parent", ""), resource.get("deletedWith", ""), provider_urn(resource.get("provider", "")))
+    return {*named, *resource.get("dependencies", ())}.union(*resource.get("propertyDependencies", {}).values()) - {""}
 
 
 def is_provider(resource: Resource) -> bool:
     """Tell whether the resource is a provider."""
     return str(resource["type"]).startswith("pulumi:providers:")
+
+
+def plain(resource: Resource) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a resource's inputs and outputs as its provider takes them, secrets unwrapped."""
+    return unwrap(resource.get("inputs", {})), unwrap(resource.get("outputs", {}))
 
 
 def without_blanks(resource: Resource) -> Resource:
@@ -186,20 +143,18 @@ def without_blanks(resource: Resource) -> Resource:
 
 def rename(resource: Resource, old: str, new: str) -> Resource:
     """Return the resource with every mention of one URN replaced by another, or by nothing."""
-    provider = resource.get("provider", "")
-    changed = {
-        **resource,
-        "urn": new if resource["urn"] == old else resource["urn"],
-        "parent": new if resource.get("parent") == old else resource.get("parent"),
-        "deletedWith": new if resource.get("deletedWith") == old else resource.get("deletedWith"),
-        "provider": f"{new}::{provider.rpartition('::')[2]}" if provider_urn(provider) == old else provider,
-        "dependencies": [new if urn == old else urn for urn in resource.get("dependencies", ()) if new or urn != old],
-        "propertyDependencies": {
-            key: [new if urn == old else urn for urn in urns if new or urn != old]
-            for key, urns in resource.get("propertyDependencies", {}).items()
-        },
-    }
-    return {key: value for key, value in changed.items() if value or key in resource}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: renamed(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [renamed(item) for item in value if new or item != old]
+        return new if value == old else value
+
+    changed = {key: value if key in ("inputs", "outputs") else renamed(value) for key, value in resource.items()}
+    if provider_urn(resource.get("provider", "")) == old:
+        changed["provider"] = new + resource["provider"].removeprefix(old)
+    return changed
 
 
 def keep_ignored(inputs: Mapping[str, Any], olds: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
@@ -214,22 +169,25 @@ def _reset(old: Any, new: Any, path: Sequence[str]) -> Any:
     """Return `new` with what `old` has at the path; where either lacks the way there, `new` as it is."""
     if not path:
         return old
-    if isinstance(new, Secret) or isinstance(old, Secret):
-        inner = _reset(unwrap(old), unwrap(new), path)
-        return Secret(inner) if isinstance(new, Secret) else inner
-    key, rest = path[0], path[1:]
-    if isinstance(new, Mapping) and isinstance(old, Mapping):
-        result = dict(new)
-        for name in {**old, **new} if key == "*" else (key,):
-            if name in old and (name in new or not rest):
-                result[name] = _reset(old[name], new.get(name), rest)
-            elif not rest:
-                result.pop(name, None)
-        return result
-    if isinstance(new, list) and isinstance(old, list) and (key == "*" or key.isdigit()):
-        places = range(len(new)) if key == "*" else (int(key),)
-        return [_reset(old[i], item, rest) if i in places and i < len(old) else item for i, item in enumerate(new)]
-    return new
+    if isinstance(new, Secret):
+        return Secret(_reset(unwrap(old), new.value, path))
+    if (parts := _parts(unwrap(old), new)) is None:
+        return new
+    olds, news = parts
+    listed, rest = isinstance(new, list), path[1:]
+    for key in {**olds, **news} if path[0] == "*" else (int(path[0]) if listed and path[0].isdigit() else path[0],):
+        if key in olds and (key in news or not (rest or listed)):
+            news[key] = _reset(olds[key], news.get(key), rest)
+        elif not (rest or listed):
+            news.pop(key, None)
+    return list(news.values()) if listed else news
+
+
+def _parts(old: Any, new: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
+    """Return the parts of two maps, or of two lists by their places; None where they are not of one kind."""
+    if isinstance(old, list) and isinstance(new, list):
+        return dict(enumerate(old)), dict(enumerate(new))
+    return (dict(old), dict(new)) if isinstance(old, Mapping) and isinstance(new, Mapping) else None
 
 
 def without_defaults(old: Any, new: Any) -> Any:
@@ -253,21 +211,15 @@ def differences(old: Any, new: Any, path: str = "") -> list[Change]:
     """Return each property that differs, masked; maps and lists are looked into, what is added or gone stays whole."""
     if unwrap(old) == unwrap(new):
         return []
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = []
-        for key in [*new, *(key for key in old if key not in new)]:
-            if key not in INTERNAL:
-                found += differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-        return found
-    if isinstance(old, list) and isinstance(new, list):
-        return [
-            change
-            for i in range(max(len(old), len(new)))
-            for change in differences(
-                old[i] if i < len(old) else None, new[i] if i < len(new) else None, f"{path}[{i}]"
-            )
-        ]
-    return [Change(path, mask(old), mask(new))]
+    if (parts := _parts(old, new)) is None:
+        return [Change(path, mask(old), mask(new))]
+    olds, news = parts
+    found = []
+    for key in {**news, **olds}:
+        if key not in INTERNAL:
+            place = f"{path}[{key}]" if isinstance(new, list) else f"{path}.{key}".removeprefix(".")
+            found += differences(olds.get(key), news.get(key), place)
+    return found
 
 
 def dependents(root: str, resources: Sequence[Resource]) -> list[Resource]:

@@ -6,13 +6,15 @@ what must not be shown and `UNKNOWN` for what is known only after an update. Num
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.struct_pb2 import Struct
 
-from infra.errors import ChatdbError
+from embedded.engine.errors import NotDoneError
 
 # Source: sdk/go/common/resource/properties.go of Pulumi.
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -20,6 +22,9 @@ SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - mar
 OUTPUT_SIGNATURE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 FILE_SIGNATURES: Final = ("c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7")
 UNKNOWN_ON_WIRE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+# JSON as Pulumi writes it.
+to_json = functools.partial(json.dumps, separators=(",", ":"), ensure_ascii=False)
 
 
 class Unknown:
@@ -34,7 +39,7 @@ UNKNOWN: Final = Unknown()
 
 @dataclass(frozen=True)
 class Secret:
-    """A value that is encrypted in the state and never shown.
+    """A value that is encrypted in the state and never shown; there is none inside another.
 
     Attributes:
         value: What is secret.
@@ -43,106 +48,82 @@ class Secret:
     value: Any = field(repr=False)
 
 
-def from_struct(struct: Struct) -> dict[str, Any]:
-    """Return the properties that the SDK sent.
+def transform(value: Any, change: Callable[[Any, str], Any], place: str = "") -> Any:
+    """Return a copy of the value in which each part is what `change` makes of it, the innermost first.
+
+    Args:
+        value: Any value.
+        change: Takes a part (a plain value, a list or map, a `Secret`, `UNKNOWN`) and its place, as `parts/3/name`.
+        place: The value's own place.
+    """
+    if isinstance(value, Mapping):
+        value = {key: transform(item, change, f"{place}/{key}") for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        value = [transform(item, change, f"{place}/{i}") for i, item in enumerate(value)]
+    elif isinstance(value, Secret):
+        value = Secret(transform(value.value, change, place))
+    return change(value, place)
+
+
+def received(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties that the SDK sent, given as JSON, but for None: the official engine drops it.
 
     Raises:
-        ChatdbError: An asset or archive is among them.
+        NotDoneError: An asset or archive is among them.
     """
-    return {key: _from_wire(value) for key, value in sorted(struct.fields.items())}
+    found = transform(message, _received)
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def to_struct(values: Mapping[str, Any]) -> Struct:
     """Return the properties as the SDK reads them."""
     struct = Struct()
-    struct.update(transform(values, secret=_secret_on_wire, unknown=lambda: UNKNOWN_ON_WIRE))
+    struct.update(transform(values, _sent))
     return struct
 
 
-def _secret_on_wire(value: Any) -> dict[str, Any]:
-    return {SIGNATURE: SECRET_SIGNATURE, "value": value}
-
-
-def _from_wire(value: Value) -> Any:
-    match value.WhichOneof("kind"):
-        case "string_value":
-            return UNKNOWN if value.string_value == UNKNOWN_ON_WIRE else value.string_value
-        case "number_value":
-            return whole(value.number_value)
-        case "bool_value":
-            return value.bool_value
-        case "list_value":
-            return [_from_wire(item) for item in value.list_value.values]
-        case "struct_value":
-            return _marked({key: _from_wire(item) for key, item in sorted(value.struct_value.fields.items())})
-    return None
-
-
-def _marked(values: dict[str, Any]) -> Any:
-    """Return what a signed object stands for; any other is returned as it is."""
-    signature = values.get(SIGNATURE)
-    if signature is None:
-        return values
-    if signature == SECRET_SIGNATURE:
-        return Secret(values.get("value"))
-    if signature == OUTPUT_SIGNATURE:
-        inner = values.get("value", UNKNOWN)
-        return Secret(inner) if values.get("secret") else inner
-    if signature in FILE_SIGNATURES:
-        raise ChatdbError(
-            "assets and archives are not done by the embedded engine",
-            detail="a property holds a pulumi.Asset or pulumi.Archive",
-            hint="Use the Pulumi CLI for this program.",
-        )
-    return values
-
-
-def whole(number: float) -> int | float:
-    """Return a double as an int where it is one."""
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
-
-
-def transform(
-    value: Any, *, secret: Callable[[Any], Any] | None = None, unknown: Callable[[], Any] | None = None
-) -> Any:
-    """Return a copy of the value with each secret and unknown replaced.
-
-    Args:
-        value: Any value; what is inside a secret is transformed first.
-        secret: Called with what a secret holds; keeps the `Secret` where it is None.
-        unknown: Called for each `UNKNOWN`; keeps it where it is None.
-    """
-    if isinstance(value, Mapping):
-        return {key: transform(item, secret=secret, unknown=unknown) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [transform(item, secret=secret, unknown=unknown) for item in value]
+def _sent(value: Any, _place: str) -> Any:
     if isinstance(value, Secret):
-        inner = transform(value.value, secret=secret, unknown=unknown)
-        return secret(inner) if secret else Secret(inner)
-    if value is UNKNOWN and unknown:
-        return unknown()
-    return value
+        return {SIGNATURE: SECRET_SIGNATURE, "value": value.value}
+    return UNKNOWN_ON_WIRE if value is UNKNOWN else value
+
+
+def _received(value: Any, _place: str) -> Any:
+    """Return what a part of a message stands for; maps are sorted, since a message has no order."""
+    if not isinstance(value, dict):
+        return UNKNOWN if value == UNKNOWN_ON_WIRE else _whole(value)
+    signature = value.get(SIGNATURE)
+    if signature in FILE_SIGNATURES:
+        raise NotDoneError("what has assets and archives", detail="a property holds a pulumi.Asset or pulumi.Archive")
+    if signature not in (SECRET_SIGNATURE, OUTPUT_SIGNATURE):
+        return dict(sorted(value.items()))
+    inner = value.get("value", UNKNOWN)
+    return Secret(unwrap(inner)) if signature == SECRET_SIGNATURE or value.get("secret") else inner
+
+
+def _whole(value: Any) -> Any:
+    """Return a double as an int where it is one, anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def unwrap(value: Any) -> Any:
     """Return the value without its secret marks, for a provider."""
-    return transform(value, secret=lambda inner: inner)
+    return transform(value, lambda part, _: part.value if isinstance(part, Secret) else part)
 
 
 def mask(value: Any) -> Any:
     """Return the value as it may be shown: `[secret]` and `[unknown]` in place of those."""
-    return transform(value, secret=lambda _inner: "[secret]", unknown=lambda: repr(UNKNOWN))
+    shown = {Secret: "[secret]", Unknown: repr(UNKNOWN)}
+    return transform(value, lambda part, _: shown.get(type(part), part))
 
 
 def contains(value: Any, kind: type) -> bool:
     """Tell whether a `Secret` or an `Unknown` stands anywhere in the value."""
-    if isinstance(value, kind):
-        return True
-    if isinstance(value, Mapping):
-        return any(contains(item, kind) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(contains(item, kind) for item in value)
-    return isinstance(value, Secret) and contains(value.value, kind)
+    if isinstance(value, Secret) and kind is not Secret:
+        value = value.value
+    if isinstance(value, Mapping | list | tuple):
+        return any(contains(item, kind) for item in (value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, kind)
 
 
 def mark_secrets(values: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,16 +136,24 @@ def mark_secrets(values: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str
         if isinstance(values[key], Mapping) and isinstance(like[key], Mapping):
             marked[key] = mark_secrets(values[key], like[key])
         elif contains(like[key], Secret) and not isinstance(values[key], Secret):
-            marked[key] = Secret(values[key])
+            marked[key] = Secret(unwrap(values[key]))
     return marked
 
 
 def from_sdk(value: Any) -> Any:
     """Return what a dynamic provider gave back as the SDK would send it: without None in maps, whole numbers as int."""
-    if isinstance(value, Mapping):
-        return {str(key): from_sdk(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [from_sdk(item) for item in value]
-    if isinstance(value, float):
-        return whole(value)
-    return UNKNOWN if type(value).__module__ == "pulumi.output" and type(value).__name__ == "Unknown" else value
+    from pulumi.output import Unknown as UnknownInSdk
+
+    def sent(part: Any, _place: str) -> Any:
+        if isinstance(part, dict):
+            return {str(key): item for key, item in part.items() if item is not None}
+        return UNKNOWN if isinstance(part, UnknownInSdk) else _whole(part)
+
+    return transform(value, sent)
+
+
+def to_sdk(value: Any) -> Any:
+    """Return a copy with the SDK's own mark for what is not known."""
+    from pulumi.output import UNKNOWN as UNKNOWN_IN_SDK
+
+    return transform(value, lambda part, _: UNKNOWN_IN_SDK if part is UNKNOWN else part)

@@ -12,12 +12,15 @@ from typing import Any
 
 from embedded.engine import steps
 from embedded.engine.errors import ResourceError, in_words
-from embedded.engine.events import Operation, Phase, Report, StepEvent
 from embedded.engine.provider import Provider
 from embedded.engine.state import Snapshot
-from embedded.engine.steps import Change, Resource
+from embedded.engine.steps import Changes, Resource
 from embedded.engine.values import Secret, Unknown, contains, mark_secrets, mask, unwrap
+from embedded.events import Operation, Phase, Report, StepEvent
 from infra.errors import ChatdbError
+
+# What an operation is called while it is under way.
+PENDING = {"create": "creating", "replace": "creating", "update": "updating", "delete": "deleting"}
 
 
 class Work:
@@ -107,42 +110,36 @@ class Work:
 
     def marked(self, outputs: Mapping[str, Any], resource: Resource) -> dict[str, Any]:
         """Return the outputs with their secrets marked: as the inputs are, and as `additionalSecretOutputs` asks."""
-        marked = mark_secrets(outputs, resource.get("inputs", {}))
-        for key in resource.get("additionalSecretOutputs", ()):
-            if key in marked and not isinstance(marked[key], Secret):
-                marked[key] = Secret(marked[key])
-        return marked
+        asked = dict.fromkeys(resource.get("additionalSecretOutputs", ()), Secret(None))
+        return mark_secrets(mark_secrets(outputs, resource.get("inputs", {})), asked)
 
     @contextmanager
     def step(
-        self, kind: Operation, resource: Resource, changes: tuple[Change, ...], pending: str, *, counted: bool = True
+        self, kind: Operation, resource: Resource, changes: Changes = (), *, counted: bool = True
     ) -> Iterator[None]:
-        """Save and report around one operation of a provider; `pending` is its name among the pending operations."""
+        """Save and report around one operation of a provider."""
+        began = time.monotonic()
         if self.dry or not resource["custom"] or steps.is_provider(resource):
             yield
-            self.told(kind, resource, changes, counted=counted)
-            return
-        entry = (dict(resource), pending)
-        self._pending.append(entry)
-        self.save()
-        self._doing = kind
-        self._tell(kind, "start", resource, changes=changes)
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._pending.remove(entry)
+        else:
+            entry = (dict(resource), PENDING[kind])
+            self._pending.append(entry)
             self.save()
+            self._doing = kind
+            self._tell(kind, "start", resource, changes=changes)
+            try:
+                yield
+            except KeyboardInterrupt:
+                # How far it came is not known: it stays among the pending operations.
+                self._pending.append(entry)
+                raise
+            finally:
+                self._pending.remove(entry)
+                self.save()
         self.told(kind, resource, changes, seconds=time.monotonic() - began, counted=counted)
 
     def told(
-        self,
-        kind: Operation,
-        resource: Resource,
-        changes: tuple[Change, ...] = (),
-        *,
-        seconds: float = 0.0,
-        counted: bool = True,
+        self, kind: Operation, resource: Resource, changes: Changes = (), *, seconds: float = 0.0, counted: bool = True
     ) -> None:
         """Report and count what was done or, in a preview, would be; default providers are the engine's own."""
         self._doing = "check"
@@ -166,15 +163,10 @@ class Work:
                 provider.close()
 
     def _tell(self, kind: Operation, phase: Phase, resource: Resource, **more: Any) -> None:
-        name = steps.name_of(resource["urn"])
-        self._report(
-            StepEvent(
-                operation=kind,
-                phase=phase,
-                urn=resource["urn"],
-                type=resource["type"],
-                name=name,
-                inputs=mask(resource.get("inputs", {})),
-                **more,
-            )
-        )
+        about: dict[str, Any] = {
+            "urn": resource["urn"],
+            "type": resource["type"],
+            "name": steps.name_of(resource["urn"]),
+        }
+        inputs = mask(resource.get("inputs", {}))
+        self._report(StepEvent(operation=kind, phase=phase, **about, inputs=inputs, **more))

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from embedded.engine import state
+from embedded import stackfile
 from tests.engine.toy import Toy
 
 pytestmark = pytest.mark.skipif(shutil.which("pulumi") is None, reason="Pulumi's own CLI is not on PATH")
@@ -61,11 +61,11 @@ def official(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Official:
 def test_our_stack_is_unchanged_on_the_cli(toy: Toy, official: Official) -> None:
     """Export, import: preview, refresh and up of the CLI propose nothing."""
     toy.run("up")
-    (toy.folder / "ours.json").write_text(json.dumps(state.export_stack(toy.folder, "dev")))
+    (toy.folder / "ours.json").write_text(json.dumps(stackfile.export_stack(toy.folder, "dev")))
     official.run("stack", "import", "--file", "ours.json")
     for arguments in (["preview"], ["refresh", "--yes", "--skip-preview"], ["up", "--yes", "--skip-preview"]):
         official.run(*arguments, "--expect-no-changes")
-    assert json.loads(official.run("stack", "output", "--json", "--show-secrets")) == state.outputs(
+    assert json.loads(official.run("stack", "output", "--json", "--show-secrets")) == stackfile.outputs(
         toy.folder, "dev", show_secrets=True
     )
 
@@ -75,10 +75,10 @@ def test_a_stack_of_the_cli_is_unchanged_here(toy: Toy, official: Official) -> N
     official.run("config", "set", "--secret", "word", "hush")
     official.run("up", "--yes", "--skip-preview")
     exported = json.loads(official.run("stack", "export"))
-    assert state.import_stack(toy.folder, "dev", exported) == len(exported["deployment"]["resources"])
+    assert stackfile.import_stack(toy.folder, "dev", exported) == len(exported["deployment"]["resources"])
     toy.done()
     for operation in ("preview", "refresh", "up"):
         assert not toy.run(operation).changed
     assert toy.done() == []
-    ours = {item["urn"]: item for item in state.export_stack(toy.folder, "dev")["deployment"]["resources"]}
+    ours = {item["urn"]: item for item in stackfile.export_stack(toy.folder, "dev")["deployment"]["resources"]}
     assert ours == {item["urn"]: item for item in exported["deployment"]["resources"]}

@@ -107,6 +107,54 @@ def test_kills_at_any_moment_end_where_an_undisturbed_run_does(toy: Toy, seed: i
     assert set(toy.resources()) == {"toy-dev", *(f"r{i}" for i in range(8))}
 
 
+def start_chatdb(toy: Toy, operation: str) -> subprocess.Popen[str]:
+    """Run the command line on the toy, as a user does."""
+    command = [sys.executable, "-m", "cli", operation, "--stack", "dev", "--yes", "--engine", "embedded"]
+    environment = {**os.environ, "CHATDB_PROJECT": str(toy.folder)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Press Ctrl-C: the run ends with 130 and a text of ours, without a traceback."""
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130, said
+    assert "interrupted" in said
+    for unwanted in ("Traceback", "Exception ignored", "coroutine", "Error:"):
+        assert unwanted not in said, said
+
+
+def test_an_interrupted_up_ends_what_is_under_way_and_begins_nothing_more(toy: Toy) -> None:
+    """Ctrl-C: the create that runs comes to its end and into the state; the next run makes the rest."""
+    text = "a = Thing('a')\nb = Thing('b', slow=2, opts=Opts(depends_on=[a]))\nThing('c', opts=Opts(depends_on=[b]))\n"
+    toy.program(text + "[Thing(f'd{i}', slow=0.2, opts=Opts(depends_on=[a])) for i in range(9)]\n")
+    process = start_chatdb(toy, "up")
+    wait_for(toy, "create b")
+    interrupt(process)
+    done = toy.done()
+    assert done[-1] == "create b"
+    assert set(toy.resources()) == {"toy-dev", *(line.removeprefix("create ") for line in done)}
+    assert '"pending_operations":[]' in toy.state_text
+    assert toy.up(text)[0] == "create c"
+
+
+def test_an_interrupted_destroy_names_what_was_under_way(toy: Toy) -> None:
+    """Ctrl-C in a delete: nobody knows how far it came; the state says so, and the next run deletes it again."""
+    toy.up("a = Thing('a', slow_delete=2)\nThing('b', opts=Opts(depends_on=[a]))\n")
+    toy.done()
+    process = start_chatdb(toy, "destroy")
+    wait_for(toy, "delete a")
+    interrupt(process)
+    assert toy.done() == ["delete b", "delete a"]
+    assert '"type":"deleting"' in toy.state_text
+    assert set(toy.resources()) == {"toy-dev", "a"}
+    toy.run("destroy")
+    assert toy.done() == ["delete a"]
+    assert [event.message for event in toy.events if event.phase == "warning"] == [
+        "the last run was interrupted while deleting pulumi-python:dynamic/toy:Thing a; it is done again"
+    ]
+
+
 def test_a_second_run_is_told_who_holds_the_stack(toy: Toy) -> None:
     """Two processes: the later one names the operation and the process of the first, and does nothing."""
     toy.program("Thing('a', slow=3)\n")

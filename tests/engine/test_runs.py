@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embedded.engine import state
+from embedded import stackfile
 from embedded.engine.errors import NotDoneError
 from infra.errors import ChatdbError, UnknownNameError
 from tests.engine.toy import Toy
@@ -151,14 +151,14 @@ def test_secrets_are_never_in_plain_in_the_state(toy: Toy) -> None:
     outputs = toy.resources()["a"]["outputs"]
     assert outputs["pw"]["plaintext"] == '"hush-hush"'
     assert outputs["size"]["plaintext"] == "3"
-    before = state.export_stack(toy.folder, "dev")["deployment"]["resources"]
+    before = stackfile.export_stack(toy.folder, "dev")["deployment"]["resources"]
     toy.up(text.format("r"))
-    after = state.export_stack(toy.folder, "dev")["deployment"]["resources"]
+    after = stackfile.export_stack(toy.folder, "dev")["deployment"]["resources"]
     assert [item["inputs"]["pw"] for item in before if "pw" in item.get("inputs", {})] == [
         item["inputs"]["pw"] for item in after if "pw" in item.get("inputs", {})
     ]
-    assert state.outputs(toy.folder, "dev") == {"pw": "[secret]", "open": "[secret]"}
-    assert state.outputs(toy.folder, "dev", show_secrets=True) == {"pw": "hush-hush", "open": 4}
+    assert stackfile.outputs(toy.folder, "dev") == {"pw": "[secret]", "open": "[secret]"}
+    assert stackfile.outputs(toy.folder, "dev", show_secrets=True) == {"pw": "hush-hush", "open": 4}
 
 
 def test_components_keep_their_outputs(toy: Toy) -> None:

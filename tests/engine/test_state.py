@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.engine import config, state
+from embedded import settings, stackfile
+from embedded.engine import state
 from embedded.engine.secrets import Vault
 from embedded.engine.values import Secret
 from infra.errors import ChatdbError, SettingsError
@@ -46,7 +47,7 @@ def test_a_stack_without_passphrase_gets_one_of_its_own(toy: Toy, monkeypatch: p
     toy.up("pulumi.export('pw', Output.secret('hush-hush'))\n")
     file = toy.folder / ".chatdb/dev/passphrase"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert state.outputs(toy.folder, "dev", show_secrets=True) == {"pw": "hush-hush"}
+    assert stackfile.outputs(toy.folder, "dev", show_secrets=True) == {"pw": "hush-hush"}
     file.unlink()
     with pytest.raises(ChatdbError, match="the passphrase of stack dev is not known"):
         toy.run("up")
@@ -55,7 +56,7 @@ def test_a_stack_without_passphrase_gets_one_of_its_own(toy: Toy, monkeypatch: p
 def test_the_manifest_is_the_official_one(toy: Toy) -> None:
     """Version 3, the manifest's magic is the digest of its version, the salt stands with the secrets provider."""
     toy.up("a = Thing('a', parts=[1, 2.5])\nThing('b', opts=Opts(depends_on=[a]))\n")
-    found = state.export_stack(toy.folder, "dev")
+    found = stackfile.export_stack(toy.folder, "dev")
     manifest = found["deployment"]["manifest"]
     assert found["version"] == 3
     assert manifest["magic"] == hashlib.sha256(manifest["version"].encode()).hexdigest()
@@ -69,12 +70,12 @@ def test_an_export_imported_elsewhere_is_unchanged(toy: Toy, tmp_path: Path) -> 
     """The same program on an imported state has nothing to do."""
     text = "Thing('a', pw=Output.secret('hush'))\npulumi.export('pw', Output.secret('hush'))\n"
     toy.up(text)
-    exported = json.loads(json.dumps(state.export_stack(toy.folder, "dev", show_secrets=True)))
+    exported = json.loads(json.dumps(stackfile.export_stack(toy.folder, "dev", show_secrets=True)))
     other = Toy(tmp_path / "other")
     other.module = toy.module
     other.program(text)
     (other.folder / f"{toy.module}.py").write_text((toy.folder / f"{toy.module}.py").read_text())
-    assert state.import_stack(other.folder, "dev", exported) == 3
+    assert stackfile.import_stack(other.folder, "dev", exported) == 3
     assert not other.run("up").changed
     assert "hush" not in other.state_text
 
@@ -97,7 +98,7 @@ BAD = {
 def test_what_is_no_deployment_of_this_stack_is_refused(toy: Toy, deployment: dict[str, object], message: str) -> None:
     """The error says what it is; the state stays as it was."""
     with pytest.raises(ChatdbError, match=message):
-        state.import_stack(toy.folder, "dev", deployment)
+        stackfile.import_stack(toy.folder, "dev", deployment)
     assert not (toy.folder / ".chatdb/dev/stack.json").exists()
 
 
@@ -115,17 +116,17 @@ def test_config_set_keeps_comments_and_brings_the_salt_with_the_first_secret(toy
     """A secret is read back by the program; the file's own lines stay."""
     toy.up("Thing('a', pw=Output.secret('x'))\n")
     before = (toy.folder / "Pulumi.dev.yaml").read_text()
-    config.set_value(toy.folder, "dev", "port", "5433")
-    config.set_value(toy.folder, "dev", "word", "hush-hush", secret=True)
+    settings.set_value(toy.folder, "dev", "port", "5433")
+    settings.set_value(toy.folder, "dev", "word", "hush-hush", secret=True)
     text = (toy.folder / "Pulumi.dev.yaml").read_text()
     assert text.startswith(before.splitlines()[0])
     assert "toy:port: 5433" in text
     assert "hush-hush" not in text
-    assert f"encryptionsalt: {state.salt_of(state.export_stack(toy.folder, 'dev'))}" in text
+    assert f"encryptionsalt: {state.salt_of(stackfile.export_stack(toy.folder, 'dev'))}" in text
     toy.up(
         "c = pulumi.Config()\npulumi.export('word', c.require_secret('word'))\npulumi.export('p', c.get_int('port'))\n"
     )
-    assert state.outputs(toy.folder, "dev", show_secrets=True) == {"word": "hush-hush", "p": 5433}
+    assert stackfile.outputs(toy.folder, "dev", show_secrets=True) == {"word": "hush-hush", "p": 5433}
     assert "hush-hush" not in toy.state_text
 
 
@@ -149,7 +150,7 @@ def test_settings_reach_the_program_as_the_cli_gives_them(
     """Defaults of the project under the stack's own; lists and maps as JSON with sorted keys."""
     (toy.folder / "Pulumi.yaml").write_text(f"name: toy\nruntime: python\nconfig:\n  {declared}\n")
     (toy.folder / "Pulumi.dev.yaml").write_text(f"config: {given}\n")
-    assert config.load(toy.folder, "dev", Vault("x")).plain == expected
+    assert settings.load(toy.folder, "dev", Vault("x")).plain == expected
 
 
 def test_every_missing_setting_is_named(toy: Toy) -> None:

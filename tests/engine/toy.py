@@ -8,8 +8,9 @@ import uuid
 from pathlib import Path
 from typing import Any, Literal
 
-from embedded.engine import deployment, state
-from embedded.engine.events import Result, StepEvent
+from embedded import stackfile
+from embedded.engine import deployment
+from embedded.events import Result, StepEvent
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "correct horse"
@@ -53,6 +54,8 @@ class ThingProvider(ResourceProvider):
 
     def delete(self, id_, props):
         note("delete " + props["name"])
+        if props.get("slow_delete"):
+            time.sleep(props["slow_delete"])
         if props.get("text") == "stuck":
             raise ValueError("stuck")
         (HERE / "things" / id_).unlink(missing_ok=True)
@@ -141,7 +144,7 @@ class Toy:
 
     def resources(self, *, stack: str = "dev") -> dict[str, dict[str, Any]]:
         """Return the resources of the state by name, secrets in plain; default providers left out."""
-        found = state.export_stack(self.folder, stack, show_secrets=True)["deployment"]["resources"]
+        found = stackfile.export_stack(self.folder, stack, show_secrets=True)["deployment"]["resources"]
         return {item["urn"].rsplit("::", 1)[1]: item for item in found if "pulumi:providers" not in item["type"]}
 
     @property

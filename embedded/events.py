@@ -1,4 +1,7 @@
-"""What a run tells while it goes on, and how it ended. Pure types; drawn by `cli`."""
+"""What a run tells while it goes on, and how it ended. Pure types; told by `engine`, drawn by `cli`.
+
+Outside of the engine, since it decides nothing there: this is all that who draws a run needs to know of one.
+"""
 
 from __future__ import annotations
 

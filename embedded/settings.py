@@ -1,20 +1,25 @@
-"""Read and edit settings: Pulumi.yaml and Pulumi.<stack>.yaml. Called by `deployment` and `cli`.
+"""Read and edit settings: Pulumi.yaml, Pulumi.<stack>.yaml, the passphrase. Called by `engine.deployment` and `cli`.
+
+Outside of the engine, as in Pulumi itself: the command line reads and edits these files where no engine runs, and a run
+takes what is read here as plain data.
 
 Source: https://www.pulumi.com/docs/iac/concepts/projects/project-file/ and .../stack-settings-file/
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embedded.engine import secrets, state
+from embedded.engine import state
 from embedded.engine.secrets import Vault
-from embedded.engine.values import Secret, contains, unwrap
-from infra.errors import SettingsError, unknown_name
+from embedded.engine.values import Secret, contains, to_json, transform, unwrap
+from infra.errors import ChatdbError, SettingsError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,41 @@ def open_vault(project: Path, stack: str) -> Vault:
     Its salt is the stack file's; where that has none, the state's; where there is no state, a new one.
     """
     salt = encryption_salt(project, stack) or state.salt_of(state.StateFile(project, stack).read())
-    return Vault(secrets.find_passphrase(state.folder_of(project, stack), stack=stack, create=not salt), salt)
+    return vault_of(project, stack, salt)
+
+
+def vault_of(project: Path, stack: str, salt: str) -> Vault:
+    """Return the vault of a stack's secrets: that of the salt, or a new one where the salt is empty."""
+    return Vault(_find_passphrase(state.folder_of(project, stack), stack=stack, create=not salt), salt)
+
+
+def _find_passphrase(folder: Path, *, stack: str, create: bool) -> str:
+    """Return the stack's passphrase.
+
+    Args:
+        folder: The stack's own folder, for the generated passphrase.
+        stack: Its name, for the error.
+        create: Generate one where there is none; false where secrets exist that it could not decrypt.
+
+    Raises:
+        ChatdbError: There is none and it may not be generated.
+    """
+    if "PULUMI_CONFIG_PASSPHRASE" in os.environ:
+        return os.environ["PULUMI_CONFIG_PASSPHRASE"]
+    named = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    file = Path(named) if named else folder / "passphrase"
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text(encoding="utf-8").strip()
+    if named or not create:
+        raise ChatdbError(
+            f"the passphrase of stack {stack} is not known",
+            detail=f"PULUMI_CONFIG_PASSPHRASE is not set and {file} does not exist, but the stack has secrets",
+            hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE.",
+            state="Nothing was changed.",
+        )
+    phrase = secrets.token_urlsafe(24)
+    state.write_private(file, phrase + "\n", new=True)
+    return phrase
 
 
 def _full_key(project: str, key: str) -> str:
@@ -158,11 +197,7 @@ def _full_key(project: str, key: str) -> str:
 
 def _text(value: Any) -> str:
     """Return a value as the program gets it: booleans and numbers as in YAML, lists and maps as JSON."""
-    return (
-        value
-        if isinstance(value, str)
-        else json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
-    )
+    return value if isinstance(value, str) else to_json(value, sort_keys=True)
 
 
 def _scalar(value: str) -> Any:
@@ -173,11 +208,12 @@ def _scalar(value: str) -> Any:
 
 def _opened(value: Any, vault: Vault) -> Any:
     """Return the value with each `secure:` in it decrypted and marked."""
-    if isinstance(value, dict):
-        if list(value) == ["secure"]:
-            return Secret(vault.decrypt(value["secure"]))
-        return {key: _opened(item, vault) for key, item in value.items()}
-    return [_opened(item, vault) for item in value] if isinstance(value, list) else value
+
+    def opened(part: Any, _place: str) -> Any:
+        sealed = isinstance(part, dict) and list(part) == ["secure"]
+        return Secret(vault.decrypt(part["secure"])) if sealed else part
+
+    return transform(value, opened)
 
 
 def _read(path: Path) -> dict[str, Any]:

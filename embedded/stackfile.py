@@ -1,0 +1,93 @@
+"""Export and import a stack, and read its outputs. Called by `cli`; no part of a run.
+
+Outside of the engine, since nothing of it is asked to plan or do anything: these commands read the file that a run
+left, or put another in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from embedded import settings
+from embedded.engine import lock, state, steps
+from embedded.engine.values import mask, unwrap
+from infra.errors import ChatdbError, unknown_name
+
+
+def export_stack(project: Path, stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
+    """Return the stack as `pulumi stack export` writes it.
+
+    Raises:
+        ChatdbError: The stack has no state, or (for `show_secrets`) its passphrase is not known.
+    """
+    deployment = _existing(project, stack)
+    if not show_secrets:
+        return deployment
+    vault = settings.vault_of(project, stack, state.salt_of(deployment))
+    resources = state.decode(deployment, vault).resources
+    deployment["deployment"]["resources"] = [state.encoded(item, vault, show=True) for item in resources]
+    return deployment
+
+
+def import_stack(project: Path, stack: str, deployment: Mapping[str, Any]) -> int:
+    """Put a deployment in the place of the stack's state; return how many resources it has.
+
+    Raises:
+        ChatdbError: It is not a deployment of version 3, is another stack's, or its secrets cannot be decrypted.
+    """
+    with lock.hold(state.folder_of(project, stack), stack=stack, operation="import"):
+        checked = state.checked(dict(deployment))
+        resources = checked["deployment"].get("resources") or ()
+        others = {item["urn"].split(":")[2] for item in resources} - {stack}
+        if others:
+            raise ChatdbError(
+                f"the deployment is that of stack {', '.join(sorted(others))}, not of {stack}",
+                detail="the stack's name is part of the name of every resource in it",
+                hint=f"Import it with `--stack {min(others)}`.",
+                state="Nothing was changed.",
+            )
+        vault = settings.vault_of(project, stack, state.salt_of(checked))
+        state.StateFile(project, stack).write(state.decode(checked, vault), vault)
+        return len(resources)
+
+
+def outputs(project: Path, stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
+    """Return the outputs of a stack as they were after its last update.
+
+    Args:
+        project: Folder of the project.
+        stack: Name of the stack.
+        show_secrets: Return secrets in plain; otherwise `[secret]` stands in their place.
+
+    Raises:
+        ChatdbError: The stack has no state, or its passphrase is not known.
+    """
+    found = outputs_with_marks(project, stack)
+    return dict(unwrap(found) if show_secrets else mask(found))
+
+
+def outputs_with_marks(project: Path, stack: str) -> dict[str, Any]:
+    """Return the outputs of a stack as they were after its last update, their secrets marked.
+
+    Raises:
+        ChatdbError: The stack has no state, or its passphrase is not known.
+    """
+    deployment = _existing(project, stack)
+    vault = settings.vault_of(project, stack, state.salt_of(deployment))
+    roots = [item for item in deployment["deployment"].get("resources") or () if item["type"] == steps.STACK_TYPE]
+    return dict(state.decoded(roots[0], vault).get("outputs", {})) if roots else {}
+
+
+def _existing(project: Path, stack: str) -> dict[str, Any]:
+    """Return the deployment of a stack that has one.
+
+    Raises:
+        UnknownNameError: The stack has no state; the error names those that have one.
+    """
+    deployment = state.StateFile(project, stack).read()
+    if not deployment:
+        known = sorted(path.parent.name for path in (project / ".chatdb").glob("*/stack.json"))
+        raise unknown_name("stack with a state", stack, known)
+    return deployment
