@@ -6,18 +6,17 @@ Ids, inputs and outputs are those of the official plugin, so that a stack's stat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from embedded.engine.postgresql.access import DefaultPrivileges, Grant, GrantRole
 from embedded.engine.postgresql.objects import AlreadyExistsError, Database, Role, Schema
-from embedded.engine.postgresql.session import CONFIG, Connection, Session
+from embedded.engine.postgresql.session import CONFIG, Connection, Session, T
 from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.values import UNKNOWN, Unknown, contains
 from infra.errors import ChatdbError
 
 __all__ = ["CONFIG_TYPE", "AlreadyExistsError", "PostgresqlProvider", "check_config"]
 
-T = TypeVar("T")
 CONFIG_TYPE = "pulumi:providers:postgresql"
 AnyNoun = Database | Role | Schema | Grant | GrantRole
 NOUNS: Mapping[str, AnyNoun] = {

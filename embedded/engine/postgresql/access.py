@@ -44,26 +44,20 @@ FUTURE = f"""'', r.oid, defaclacl, CASE WHEN %(schema)s::text IS NULL THEN trans
 LETTERS = {"table": "r", "sequence": "S", "function": "f", "routine": "f", "type": "T", "schema": "n"}
 DEFAULTS = {kind: FUTURE.format(letter) for kind, letter in LETTERS.items()}
 # For each object its owner, what the role holds, and whether all of it may be handed on.
-HELD = """
-    SELECT pg_get_userbyid(owner), privileges, grantable
+HELD = """SELECT pg_get_userbyid(owner), privileges, grantable
     FROM (SELECT {}) AS object (name, owner, acl, kind), LATERAL (
         SELECT coalesce(array_agg(privilege_type), '{{}}'), coalesce(bool_and(is_grantable), false)
         FROM aclexplode(coalesce(acl, acldefault(kind::"char", owner)))
         WHERE grantee = CASE %(role)s WHEN 'public' THEN 0 ELSE (SELECT oid FROM pg_roles WHERE rolname = %(role)s) END
     ) AS held (privileges, grantable)
-    WHERE %(objects)s::text[] = '{{}}' OR name = ANY(%(objects)s) ORDER BY name
-    """
-STANDS = """
-    SELECT WHERE ARRAY[%(role)s, %(owner)s] <@ ARRAY(SELECT rolname::text FROM pg_roles UNION SELECT 'public')
-             AND coalesce(%(schema)s, 'pg_catalog') IN (SELECT nspname FROM pg_namespace)
-    """
+    WHERE %(objects)s::text[] = '{{}}' OR name = ANY(%(objects)s) ORDER BY name"""
+STANDS = """SELECT WHERE ARRAY[%(role)s, %(owner)s] <@ ARRAY(SELECT rolname::text FROM pg_roles UNION SELECT 'public')
+    AND coalesce(%(schema)s, 'pg_catalog') IN (SELECT nspname FROM pg_namespace)"""
 # Through JSON, as PostgreSQL before 16 has no such columns. The right to administer alone, which PostgreSQL 16 gives to
 # who makes a role, is no membership.
-MEMBERSHIP = """
-    SELECT bool_or(admin_option) AS "withAdminOption" FROM pg_auth_members m
+MEMBERSHIP = """SELECT bool_or(admin_option) AS "withAdminOption" FROM pg_auth_members m
     WHERE pg_get_userbyid(roleid) = %(grantRole)s AND pg_get_userbyid(member) = %(role)s
-      AND NOT to_jsonb(m) @> '{"inherit_option": false, "set_option": false}' HAVING count(*) > 0
-    """
+      AND NOT to_jsonb(m) @> '{"inherit_option": false, "set_option": false}' HAVING count(*) > 0"""
 SHARED = {
     "database": Property(required=True, fixed=True),
     "role": Property(required=True, fixed=True),
@@ -99,19 +93,18 @@ class Grant(Noun):
         kind, privileges = inputs["objectType"], inputs["privileges"]
         if not isinstance(kind, str) or not isinstance(privileges, list):
             return []  # not known yet
-        known = {"objectType": tuple(self.sources), "privileges": ("ALL", *PRIVILEGES.get(kind, ()))}
-        for name, items in (("objectType", [kind]), ("privileges", privileges)):
-            if foreign := [item for item in items if isinstance(item, str) and item not in known[name]]:
-                return [Failure(name, f"{item!r} is not one of {', '.join(known[name])}") for item in foreign]
-        return [Failure(name, reason) for name, reason in self.misplaced(kind, inputs).items()]
-
-    def misplaced(self, kind: str, inputs: Values) -> dict[str, str]:
-        """Return what is wrong with where the objects are, by property."""
-        if kind != "database" and not inputs.get("schema"):
-            return {"schema": f"it must be given for a grant on a {kind}"}
-        if kind not in {"table", "sequence"} and inputs.get("objects"):
-            return {"objects": "the embedded engine names tables and sequences alone; leave it out"}
-        return {}
+        if kind not in self.sources:
+            return [Failure("objectType", f"{kind!r} is not one of {', '.join(self.sources)}")]
+        known, schema, future = ("ALL", *PRIVILEGES[kind]), inputs.get("schema"), "owner" in self.properties
+        foreign = [item for item in privileges if isinstance(item, str) and item not in known]
+        failures = [Failure("privileges", f"{item!r} is not one of {', '.join(known)}") for item in foreign]
+        if future and schema and kind == "schema":
+            failures.append(Failure("schema", "schemas do not lie in a schema: leave it out"))
+        if not future and not schema and kind != "database":
+            failures.append(Failure("schema", f"it must be given for a grant on a {kind}"))
+        if inputs.get("objects") and kind not in {"table", "sequence"}:
+            failures.append(Failure("objects", "the embedded engine names tables and sequences alone; leave it out"))
+        return failures
 
     def place(self, wanted: Values) -> tuple[str, str]:
         """Return what stands before GRANT and REVOKE, and what stands after ON; braces around what is a name."""
@@ -169,13 +162,8 @@ class DefaultPrivileges(Grant):
 
     def identify(self, own: Values) -> str:
         """Return the official plugin's id."""
-        where = [own["database"], own["schema"] or "noschema", own["owner"]]
-        return "_".join([own["role"], *where, own["objectType"]])
-
-    def misplaced(self, kind: str, inputs: Values) -> dict[str, str]:
-        """Return what is wrong with where the objects will be, by property."""
-        inside = kind == "schema" and inputs.get("schema")
-        return {"schema": "schemas do not lie in a schema: leave it out"} if inside else {}
+        schema = own["schema"] or "noschema"
+        return "{role}_{database}_{schema}_{owner}_{objectType}".format(**{**own, "schema": schema})
 
     def place(self, wanted: Values) -> tuple[str, str]:
         """Return what stands before GRANT and REVOKE, and what stands after ON."""

@@ -24,8 +24,9 @@ from infra.errors import DatabaseError
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 
+# How often an operation is tried that another session gets in the way of.
 ATTEMPTS = 8
-"""How often an operation is tried that another session gets in the way of."""
+# For each input of the provider resource: the field of `Target`, the variable and the value that stand in for it.
 CONFIG: Mapping[str, tuple[str, str, str | int]] = {
     "host": ("host", "PGHOST", "localhost"),
     "port": ("port", "PGPORT", 5432),
@@ -36,7 +37,6 @@ CONFIG: Mapping[str, tuple[str, str, str | int]] = {
     "sslrootcert": ("sslrootcert", "PGSSLROOTCERT", ""),
     "connectTimeout": ("connect_timeout_s", "PGCONNECT_TIMEOUT", 180),
 }
-"""For each input of the provider resource: the field of `Target`, the variable and the value that stand in for it."""
 
 
 class Session:
