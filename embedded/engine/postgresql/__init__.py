@@ -5,46 +5,40 @@ Ids, inputs and outputs are those of the official plugin, so that a stack's stat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from embedded.engine.postgresql import database, grant, role, schema
-from embedded.engine.postgresql.noun import Noun, Values
-from embedded.engine.postgresql.session import AlreadyExistsError, Session
-from embedded.engine.provider import Diff, Failure
-from embedded.engine.values import Unknown, contains
+from embedded.engine.postgresql.access import DefaultPrivileges, Grant, GrantRole
+from embedded.engine.postgresql.objects import AlreadyExistsError, Database, Role, Schema
+from embedded.engine.postgresql.session import CONFIG, Connection, Session, T
+from embedded.engine.provider import Diff, Failure, Values
+from embedded.engine.values import UNKNOWN, Unknown, contains
 from infra.errors import ChatdbError
 
 __all__ = ["CONFIG_TYPE", "AlreadyExistsError", "PostgresqlProvider", "check_config"]
 
 CONFIG_TYPE = "pulumi:providers:postgresql"
-NOUNS: Mapping[str, Noun] = {
-    "postgresql:index/database:Database": database.DATABASE,
-    "postgresql:index/role:Role": role.ROLE,
-    "postgresql:index/grantRole:GrantRole": role.GRANT_ROLE,
-    "postgresql:index/schema:Schema": schema.SCHEMA,
-    "postgresql:index/grant:Grant": grant.GRANT,
-    "postgresql:index/defaultPrivileges:DefaultPrivileges": grant.DEFAULT_PRIVILEGES,
+AnyNoun = Database | Role | Schema | Grant | GrantRole
+NOUNS: Mapping[str, AnyNoun] = {
+    "postgresql:index/database:Database": Database(),
+    "postgresql:index/role:Role": Role(),
+    "postgresql:index/grantRole:GrantRole": GrantRole(),
+    "postgresql:index/schema:Schema": Schema(),
+    "postgresql:index/grant:Grant": Grant(),
+    "postgresql:index/defaultPrivileges:DefaultPrivileges": DefaultPrivileges(),
 }
-CONFIG = ("host", "port", "database", "username", "password", "superuser", "sslmode", "sslrootcert", "connectTimeout")
-CONFIG_WITHOUT_EFFECT = (
-    "maxConnections",
-    "expectedVersion",
-    "version",
-    "pluginDownloadURL",
-    "__internal",
-    "__defaults",
-)
+# The first is seen on the server; the others mean nothing to psycopg.
+IGNORED = ("superuser", "maxConnections", "expectedVersion", "version", "pluginDownloadURL", "__internal", "__defaults")
 
 
 def check_config(news: Mapping[str, Any]) -> list[Failure]:
     """Return what is wrong with a provider resource's inputs."""
     reason = "the embedded engine connects by host, port, username and password; for this use the Pulumi CLI"
-    known = (*CONFIG, *CONFIG_WITHOUT_EFFECT)
+    known = (*CONFIG, *IGNORED)
     failures = [Failure(name, reason) for name, value in news.items() if name not in known and value not in (None, "")]
     for name in ("port", "connectTimeout"):
         value = news.get(name)
-        if value is not None and not isinstance(value, Unknown) and not str(value).isdigit():
+        if value is not None and value is not UNKNOWN and not str(value).isdigit():
             failures.append(Failure(name, "it must be a whole number"))
     return failures
 
@@ -75,16 +69,13 @@ class PostgresqlProvider:
         for name, prop in properties.items():
             new = news.get(name)
             # What the server decides is not compared, unless the program decided it before and can be undone.
-            if new is None and prop.open and (prop.default is None or old_inputs.get(name) is None):
+            if new is None and prop.open and (prop.kind != "set" or old_inputs.get(name) is None):
                 continue
             if contains(new, Unknown) or not prop.same(old_inputs.get(name, old_outputs.get(name)), new):
                 changed.append(name)
-        return Diff(
-            changed=tuple(changed),
-            replaces=tuple(name for name in changed if properties[name].fixed),
-            # Two of one name cannot stand beside each other, and a grant revoked after its successor was made is lost.
-            delete_before_replace=True,
-        )
+        replaces = tuple(name for name in changed if properties[name].fixed)
+        # Two of one name cannot stand beside each other, and a grant revoked after its successor was made is lost.
+        return Diff(tuple(changed), replaces, delete_before_replace=True)
 
     def create(self, type_: str, inputs: Values, *, resumed: bool = False) -> tuple[str, Values]:
         """Make the resource and return its id and outputs.
@@ -98,21 +89,19 @@ class PostgresqlProvider:
             AlreadyExistsError: a database, role or schema of the name stands, and `resumed` is false.
         """
         noun, wanted = self._filled(type_, inputs)
-        noun.create(self._session, wanted, resumed)
-        return noun.identify(wanted), self._outputs(noun, wanted)
+        return noun.identify(wanted), self._apply("create", noun, None, wanted, resumed=resumed)
 
     def read(self, type_: str, id_: str, inputs: Values, outputs: Values) -> tuple[str | None, Values, Values]:
         """Return the resource as it is now; an input keeps its spelling where it means what is there."""
         noun, wanted = self._filled(type_, inputs)
-        live = noun.read(self._session, wanted)
+        live = self._live(noun, wanted)
         if live is None:
             return None, {}, {}
-        seen = {name: value for name, value in live.items() if name in noun.properties}
-        found = {name: value for name, value in inputs.items() if name not in seen and name != "__defaults"}
-        for name, value in seen.items():
-            prop = noun.properties[name]
-            if inputs.get(name) is not None:
-                found[name] = inputs[name] if prop.same(inputs[name], value) else value
+        found = {name: value for name, value in inputs.items() if name not in live and name != "__defaults"}
+        for name, value in live.items():
+            prop, given = noun.properties[name], inputs.get(name)
+            if given is not None:
+                found[name] = given if prop.same(given, value) else value
             elif not prop.open and not prop.same(None, value):
                 found[name] = value
         return noun.identify({**wanted, **live}), found, _shown({**wanted, **live})
@@ -120,31 +109,46 @@ class PostgresqlProvider:
     def update(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Values:
         """Change the resource in place and return its outputs."""
         noun, wanted = self._filled(type_, news)
-        noun.update(self._session, self._filled(type_, old_inputs)[1], wanted)
-        return self._outputs(noun, wanted)
+        return self._apply("change", noun, self._filled(type_, old_inputs)[1], wanted)
 
     def delete(self, type_: str, id_: str, inputs: Values, outputs: Values) -> None:
         """Remove the resource; what is gone already is no error."""
         noun, old = self._filled(type_, inputs)
-        noun.delete(self._session, old)
+        if self._reaches(old):
+            self._run("drop", noun, old, lambda connection: noun.delete(connection, old))
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _filled(self, type_: str, inputs: Values) -> tuple[Noun, Values]:
+    def _filled(self, type_: str, inputs: Values) -> tuple[AnyNoun, Values]:
         noun = _noun(type_)
         return noun, noun.filled(inputs, self._session.target.database)
 
-    def _outputs(self, noun: Noun, wanted: Values) -> Values:
-        return _shown({**wanted, **(noun.read(self._session, wanted) or {})})
+    def _reaches(self, values: Values) -> bool:
+        """Tell whether the database stands that a resource lies in."""
+        return "database" not in values or self._session.has(values["database"])
+
+    def _live(self, noun: AnyNoun, wanted: Values) -> Values | None:
+        found = self._reaches(wanted)
+        return self._run("read", noun, wanted, lambda connection: noun.read(connection, wanted)) if found else None
+
+    def _apply(self, verb: str, noun: AnyNoun, old: Values | None, wanted: Values, *, resumed: bool = False) -> Values:
+        self._run(verb, noun, old or wanted, lambda connection: noun.apply(connection, old, wanted, resumed=resumed))
+        return _shown({**wanted, **(self._live(noun, wanted) or {})})
+
+    def _run(self, verb: str, noun: AnyNoun, values: Values, work: Callable[[Connection], T]) -> T:
+        if not noun.atomic and verb in {"change", "drop"}:
+            self._session.forget(values["name"])  # a database is not dropped or renamed under our own session
+        what, held = f"cannot {verb} {noun.title.format(**values)}", noun.held.format(**values)
+        return self._session.run(what, work, database=values.get("database"), atomic=noun.atomic, held=held)
 
 
 def _shown(values: Values) -> Values:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _noun(type_: str) -> Noun:
+def _noun(type_: str) -> AnyNoun:
     if type_ not in NOUNS:
         raise ChatdbError(
             f"the embedded engine does not do resources of type {type_}",

@@ -1,41 +1,49 @@
-"""What a resource type is made of: the table of its properties and its five verbs. Pure.
+"""What a resource type is made of: the table of its properties and what follows from that alone. Pure.
 
-Properties are checked, filled in and compared by their table alone, so that no type decides that for itself.
+A property's row says how it is checked, filled in, compared, read and set, so that no type decides that for itself.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import csv
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Literal
 
-from embedded.engine.postgresql.session import Session
-from embedded.engine.provider import Failure
+from psycopg import sql
+
+from embedded.engine.provider import Failure, Values
 from embedded.engine.values import Unknown, contains
 
-Values = dict[str, Any]
+Kind = Literal["text", "name", "int", "bool", "list", "set", "output"]
+TYPES: Mapping[str, type] = {"text": str, "name": str, "int": int, "bool": bool, "list": list, "set": list}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Property:
     """One property of a resource type.
 
     Attributes:
-        kind: What its value is; a set is a list without order.
+        kind: What its value is: a name is an identifier in SQL, a list is one of names, a set is a list without order,
+            an output is what the server alone decides.
         default: What it is where the program does not give it.
         required: Whether the program must give it.
         fixed: Whether a change replaces the resource.
         open: Whether the server, or another resource, decides it where the program does not give it.
-        choices: The values allowed, for each item of a set; empty for any.
+        reads: The SQL that reads it; empty where it cannot be seen.
+        makes: What gives it in CREATE, for `said`; empty where it is set afterwards.
+        sets: What sets it in ALTER, for `said`; empty where nothing does.
     """
 
-    kind: Literal["str", "int", "bool", "list", "set"] = "str"
+    kind: Kind = "text"
+    _: KW_ONLY
     default: Any = None
     required: bool = False
     fixed: bool = False
     open: bool = False
-    choices: tuple[str, ...] = ()
+    reads: str = ""
+    makes: str = ""
+    sets: str = ""
 
     def same(self, one: Any, other: Any) -> bool:
         """Tell whether two values mean the same."""
@@ -44,63 +52,69 @@ class Property:
 
     def mistake(self, value: Any) -> str:
         """Return what is wrong with a value; empty where nothing is."""
+        if self.kind == "output":
+            return "the embedded engine does not do this property; use the Pulumi CLI"
         if contains(value, Unknown):
             return ""
-        types: dict[str, type] = {"str": str, "int": int, "bool": bool}
-        if not isinstance(value, types.get(self.kind, list)) or (self.kind == "int" and isinstance(value, bool)):
-            return f"it must be {'a list' if self.kind in {'list', 'set'} else 'of type ' + self.kind}"
-        if isinstance(value, int) and value < -1:
-            return "it must be -1 or more"
-        foreign = [item for item in (value if isinstance(value, list) else [value]) if item not in self.choices]
-        return f"{foreign[0]!r} is not one of {', '.join(self.choices)}" if self.choices and foreign else ""
+        wanted = TYPES[self.kind]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            return "it must be a list" if wanted is list else f"it must be of type {wanted.__name__}"
+        return "it must be -1 or more" if isinstance(value, int) and value < -1 else ""
+
+    def parsed(self, value: Any) -> Any:
+        """Return what was read by `reads`; a setting comes as PostgreSQL keeps it, as text."""
+        if value is None:
+            return self.default
+        if self.kind == "list":
+            return next(csv.reader([value], skipinitialspace=True))
+        return int(value) if self.kind == "int" and str(value).isdigit() else value
+
+    def said(self, clause: str, value: Any) -> sql.Composable:
+        """Return a clause with the value in place of its braces; without braces it is a word that NO turns round."""
+        if "{}" not in clause:
+            return sql.SQL(clause if value else f"NO{clause}")
+        if (self.fixed and value.upper() == "DEFAULT") or (clause.startswith("SET ") and not value):
+            return sql.SQL(clause.format("DEFAULT"))
+        make = sql.Identifier if self.kind in {"name", "list"} else sql.Literal
+        return sql.SQL(clause).format(sql.SQL(", ").join(map(make, value if self.kind == "list" else [value])))
 
 
-@dataclass(frozen=True, kw_only=True)
 class Noun:
-    """A resource type.
+    """A resource type; its verbs are those of its subclasses.
 
     Attributes:
+        title: What an error calls a resource of it.
+        id: Its id, in the format of the official plugin.
         properties: Its properties under their names in Pulumi.
-        identify: Its id, in the format of the official plugin.
-        read: Its properties as they are in the database; None where it does not exist.
-        create: Make it; the flag tells that an earlier run began to, so that what stands may be its work.
-        update: Change it from the first values to the second.
-        delete: Remove it where it stands.
-        rules: What is wrong with the properties taken together.
+        held: What to do where it is to go and something still depends on it.
+        atomic: Whether a verb is one transaction.
     """
 
-    properties: Mapping[str, Property]
-    identify: Callable[[Values], str]
-    read: Callable[[Session, Values], Values | None]
-    create: Callable[[Session, Values, bool], None]
-    update: Callable[[Session, Values, Values], None]
-    delete: Callable[[Session, Values], None]
-    rules: Callable[[Values], list[Failure]] = lambda _: []
+    title: str
+    id: str
+    properties: ClassVar[Mapping[str, Property]]
+    held = ""
+    atomic = True
+
+    def identify(self, own: Values) -> str:
+        """Return the id of a resource."""
+        return self.id.format(**own)
+
+    def rules(self, _inputs: Values) -> list[Failure]:
+        """Return what is wrong with the properties taken together."""
+        return []
 
     def filled(self, inputs: Values, database: str) -> Values:
         """Return every property: as given, else its default; `database` where no database is given."""
         values: Values = {}
         for name, prop in self.properties.items():
-            value = inputs.get(name)
-            value = prop.default if value is None else value
+            value = prop.default if inputs.get(name) is None else inputs[name]
             values[name] = sorted(value) if prop.kind == "set" else value
         return values | {"database": values["database"] or database} if "database" in values else values
 
     def check(self, news: Values) -> list[Failure]:
         """Return everything that is wrong with the inputs."""
-        failures = []
-        for name, value in news.items():
-            if name not in self.properties:
-                failures.append(Failure(name, "the embedded engine does not do this property; use the Pulumi CLI"))
-            elif mistake := self.properties[name].mistake(value):
-                failures.append(Failure(name, mistake))
+        mistakes = {name: self.properties.get(name, Property("output")).mistake(value) for name, value in news.items()}
         missing = [name for name, prop in self.properties.items() if prop.required and news.get(name) in (None, "")]
-        return failures + [Failure(name, "it must be given") for name in missing] or self.rules(news)
-
-
-def in_order(items: Sequence[str]) -> list[str]:
-    """Return a set's items in the order in which the official plugin's ids name them: by their CRC-32 as text.
-
-    Source: https://github.com/hashicorp/terraform-plugin-sdk/blob/main/helper/schema/set.go
-    """
-    return sorted(items, key=lambda item: str(zlib.crc32(item.encode())))
+        mistakes |= dict.fromkeys(missing, "it must be given")
+        return [Failure(name, mistake) for name, mistake in mistakes.items() if mistake] or self.rules(news)

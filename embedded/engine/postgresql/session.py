@@ -11,31 +11,32 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from infra.connection import Target, connect, explained
-from infra.errors import ChatdbError, DatabaseError
+from infra.errors import DatabaseError
 
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 
+# How often an operation is tried that another session gets in the way of.
 ATTEMPTS = 8
-"""How often an operation is tried that another session gets in the way of."""
-CATALOGUES = {
-    "database": ("pg_database", "datname"),
-    "role": ("pg_roles", "rolname"),
-    "schema": ("pg_namespace", "nspname"),
+# For each input of the provider resource: the field of `Target`, the variable and the value that stand in for it.
+CONFIG: Mapping[str, tuple[str, str, str | int]] = {
+    "host": ("host", "PGHOST", "localhost"),
+    "port": ("port", "PGPORT", 5432),
+    "database": ("database", "PGDATABASE", "postgres"),
+    "username": ("user", "PGUSER", "postgres"),
+    "password": ("password", "PGPASSWORD", ""),
+    "sslmode": ("sslmode", "PGSSLMODE", "prefer"),
+    "sslrootcert": ("sslrootcert", "PGSSLROOTCERT", ""),
+    "connectTimeout": ("connect_timeout_s", "PGCONNECT_TIMEOUT", 180),
 }
-
-
-class AlreadyExistsError(ChatdbError):
-    """An object of the name stands already, and this stack did not make it."""
 
 
 class Session:
@@ -46,33 +47,22 @@ class Session:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        def setting(name: str, variable: str, default: Any) -> Any:
-            given = config.get(name)
-            return os.environ.get(variable, default) if given in (None, "") else given
-
-        self.target = Target(
-            host=setting("host", "PGHOST", "localhost"),
-            port=int(setting("port", "PGPORT", 5432)),
-            database=setting("database", "PGDATABASE", "postgres"),
-            user=setting("username", "PGUSER", "postgres"),
-            password=setting("password", "PGPASSWORD", ""),
-            sslmode=setting("sslmode", "PGSSLMODE", "prefer"),
-            sslrootcert=config.get("sslrootcert") or "",
-            connect_timeout_s=int(setting("connectTimeout", "PGCONNECT_TIMEOUT", 180)),
-        )
-        self.superuser = str(setting("superuser", "PGSUPERUSER", "true")).lower() != "false"
+        fields: dict[str, Any] = {}
+        for name, (field, variable, default) in CONFIG.items():
+            fields[field] = type(default)(config.get(name) or os.environ.get(variable) or default)
+        self.target = Target(**fields)
         self._connections: dict[str, Connection] = {}
         self._lock = threading.RLock()
 
     def run(
-        self, what: str, work: Callable[[Connection], T], *, database: str = "", atomic: bool = True, held: str = ""
+        self, what: str, work: Callable[[Connection], T], *, database: str | None, atomic: bool = True, held: str = ""
     ) -> T:
         """Do some work on a database and return its result; again where another session got in the way.
 
         Args:
             what: What could not be done, where it fails.
             work: The statements.
-            database: Where; the provider's own database where empty.
+            database: Where; the provider's own database where None.
             atomic: Whether they are one transaction.
             held: What to do where something still depends on what is to go.
         """
@@ -94,23 +84,10 @@ class Session:
             time.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311 - jitter, no secret
         raise AssertionError
 
-    def has(self, kind: str, name: str, *, database: str = "") -> bool:
-        """Tell whether a database, role or schema stands."""
-        query = sql.SQL("SELECT FROM {} WHERE {} = %s").format(*map(sql.Identifier, CATALOGUES[kind]))
-        return (
-            self.run(f"cannot look for the {kind} {name}", lambda c: one(c, query, [name]), database=database)
-            is not None
-        )
-
-    def refuse(self, kind: str, name: str) -> AlreadyExistsError:
-        """Return the error for a name that is taken."""
-        return AlreadyExistsError(
-            f"the {kind} {name} exists already",
-            detail=f"{self.target.host}:{self.target.port} has one that this stack did not make",
-            hint=f"Choose another name; or, where nobody needs it: DROP {kind.upper()} {name}.",
-            state="It was left as it is.",
-            sqlstate="42710",
-        )
+    def has(self, database: str) -> bool:
+        """Tell whether a database stands."""
+        query, what = "SELECT FROM pg_database WHERE datname = %s", f"cannot look for the database {database}"
+        return self.run(what, lambda connection: connection.execute(query, [database]).rowcount, database=None) > 0
 
     def forget(self, database: str) -> None:
         """Close the connection to a database, so that it can be dropped or renamed."""
@@ -124,7 +101,7 @@ class Session:
             self.forget(database)
 
 
-def one(connection: Connection, query: str | sql.Composed, parameters: Any = None) -> dict[str, Any] | None:
+def one(connection: Connection, query: str, parameters: Any) -> dict[str, Any] | None:
     """Return a query's only row under its column names; None where there is none."""
     return connection.cursor(row_factory=dict_row).execute(query, parameters).fetchone()
 
@@ -135,7 +112,7 @@ def do(connection: Connection, statement: str, *names: str) -> None:
 
 
 @contextlib.contextmanager
-def acting_for(connection: Connection, roles: Sequence[str | None]) -> Iterator[None]:
+def acting_for(connection: Connection, *roles: str | None) -> Iterator[None]:
     """Hold the privileges of some roles for the length of the block; what was not held before is given back.
 
     A managed server's administrator needs it: who makes a role may administer it but, from PostgreSQL 16 on, not act as
@@ -144,27 +121,26 @@ def acting_for(connection: Connection, roles: Sequence[str | None]) -> Iterator[
     Source: https://www.postgresql.org/docs/18/role-membership.html
     """
     modern = connection.info.server_version >= 160000
-    own = "inherit_option, set_option" if modern else "true, true"
-    rows = connection.execute(
-        f"""
-        SELECT r.rolname, (SELECT ARRAY[{own}] FROM pg_auth_members m
-                           WHERE m.roleid = r.oid AND m.member = me.oid AND m.grantor = me.oid)
-        FROM pg_roles r, pg_roles me
-        WHERE me.rolname = current_user AND NOT me.rolsuper AND NOT r.rolsuper AND r.rolname <> 'pg_database_owner'
-          AND (r.rolname = ANY(%(roles)s) OR 'pg_database_owner' = ANY(%(roles)s)
-               AND r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()))
-          AND NOT (pg_has_role(me.oid, r.oid, %(use)s) AND pg_has_role(me.oid, r.oid, %(set)s))
-        """,  # noqa: S608 - one of two texts above
-        {"roles": list(roles), "use": "USAGE" if modern else "MEMBER", "set": "SET" if modern else "MEMBER"},
-    ).fetchall()
+    # What the administrator gave itself is put back as it was; through JSON, as older servers have no such columns.
+    query = """
+        SELECT rolname, coalesce((
+            SELECT format('GRANT {} TO CURRENT_USER WITH INHERIT %%s, SET %%s', m->>'inherit_option', m->>'set_option')
+            FROM pg_auth_members own, to_jsonb(own) m
+            WHERE roleid = r.oid AND pg_get_userbyid(member) = current_user AND grantor = member
+        ), 'REVOKE {} FROM CURRENT_USER')
+        FROM pg_roles r
+        WHERE NOT rolsuper AND rolname <> 'pg_database_owner'
+          AND (rolname = ANY(%(roles)s) OR 'pg_database_owner' = ANY(%(roles)s)
+               AND oid = (SELECT datdba FROM pg_database WHERE datname = current_database()))
+          AND false IN (SELECT pg_has_role(r.oid, may) FROM unnest(%(may)s::text[]) may)
+        """
+    may = ["USAGE", "SET"] if modern else ["MEMBER"]
+    rows = connection.execute(query, {"roles": list(roles), "may": may}).fetchall()
     for role, _ in rows:
         do(connection, "GRANT {} TO CURRENT_USER" + " WITH INHERIT TRUE, SET TRUE" * modern, role)
     try:
         yield
     finally:
-        if connection.info.transaction_status != TransactionStatus.INERROR:  # a rollback gives them back
-            for role, before in rows:
-                if before and modern:
-                    do(connection, f"GRANT {{}} TO CURRENT_USER WITH INHERIT {before[0]}, SET {before[1]}", role)
-                else:
-                    do(connection, "REVOKE {} FROM CURRENT_USER", role)
+        with contextlib.suppress(psycopg.errors.InFailedSqlTransaction):  # a rollback gives them back
+            for role, undo in rows:
+                do(connection, undo, role)
