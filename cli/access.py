@@ -6,7 +6,7 @@ import argparse
 import os
 from urllib.parse import quote
 
-from cli.context import stack_name
+from cli.context import require_running, stack_name
 from cli.targets import from_stack
 from infra.connection import Target
 from infra.errors import ChatdbError
@@ -31,6 +31,7 @@ def psql(options: argparse.Namespace) -> None:
     from embedded.server import packaged_bin_folder
 
     target = from_stack(stack_name(options), options.product, options.role, options)
+    require_running(stack_name(options))
     program = packaged_bin_folder() / "psql"
     environment = {
         **os.environ,

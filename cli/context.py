@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.errors import ConnectionFailedError
 from infra.products import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -43,6 +44,23 @@ def setting(stack: str, key: str) -> Any:
     from embedded.settings import stack_values
 
     return stack_values(project(), stack).get(f"chatdb:{key}")
+
+
+def require_running(stack: str) -> None:
+    """Return where a stack's server is not the embedded one, or that runs.
+
+    Raises:
+        ConnectionFailedError: it is the embedded one, and it is stopped.
+    """
+    server = server_of(stack)
+    if server is not None and not server.running():
+        raise ConnectionFailedError(
+            f"the embedded server of stack {stack} is stopped",
+            detail="its data is there; a reboot or `chatdb down` stops it",
+            hint=f"Start it: chatdb server start --stack {stack}",
+            state="Nothing was changed.",
+            sqlstate="08001",
+        )
 
 
 def server_of(stack: str) -> EmbeddedServer | None:

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from cli.context import DEFAULT_STACK
+from cli.context import DEFAULT_STACK, require_running
 from cli.direct import direct, in_environment, is_asked_for
 from cli.engines import stack_outputs
 from cli.requirements import check_connection
@@ -66,10 +66,16 @@ def resolve(options: argparse.Namespace, product: str, *, role: str = "migrator"
     """Return the database of a product for this command line.
 
     Raises:
-        ConnectionFailedError: nothing names a database.
+        ConnectionFailedError: nothing names a database, or the stack's embedded server is stopped.
     """
     check_connection(options)
-    return direct(options) or from_stack(options.stack or DEFAULT_STACK, product, role, options)
+    found = direct(options)
+    if found is not None:
+        return found
+    stack = options.stack or DEFAULT_STACK
+    found = from_stack(stack, product, role, options)
+    require_running(stack)
+    return found
 
 
 def stack_of(options: argparse.Namespace) -> str:

@@ -48,7 +48,7 @@ def in_words(error: Exception, type_: str, name: str) -> ChatdbError:
 def joined(errors: Sequence[ChatdbError], *, done: str) -> ChatdbError:
     """Return one error for all that failed; `done` is what the run did all the same."""
     if len(errors) == 1:
-        return _like(errors[0], errors[0].message, f"{errors[0].state} {done}".strip())
+        return _like(errors[0], errors[0].message, " ".join(filter(None, dict.fromkeys((errors[0].state, done)))))
     detail = "\n".join(str(error) for error in errors)
     hints = dict.fromkeys(error.hint for error in errors if error.hint)
     return ResourceError(f"{len(errors)} resources failed", detail=detail, hint=" ".join(hints), state=done)

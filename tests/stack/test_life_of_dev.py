@@ -151,17 +151,17 @@ def test_a_new_migration_is_shown_in_full_by_the_preview_and_applied_once(up: Pr
     file = folder / "migrations/0005_note_rating.sql"
     file.write_text(
         "-- Readers rate an answer. Locks public.chats for a moment.\n\n-- migrate:up\n\n"
-        "ALTER TABLE public.chats ADD COLUMN rating smallint;\n\n"
+        "ALTER TABLE public.chats ADD COLUMN rating bigint;\n\n"
         "-- migrate:down\n\nALTER TABLE public.chats DROP COLUMN rating;\n"
     )
     snapshot = json.loads((folder / "snapshots/0004.json").read_text())
-    snapshot["tables"]["chats"]["columns"]["rating"] = {"type": "smallint", "nullable": True}
+    snapshot["tables"]["chats"]["columns"]["rating"] = {"type": "bigint", "nullable": True}
     (folder / "snapshots/0005.json").write_text(json.dumps(snapshot))
     try:
         assert up.chatdb("preview", "--stack", "dev", "--expect-no-changes").returncode == 2
         preview = up.succeed("preview", "--stack", "dev")
         assert "pending: 0005_note_rating" in preview
-        assert "ALTER TABLE public.chats ADD COLUMN rating smallint;" in preview
+        assert "ALTER TABLE public.chats ADD COLUMN rating bigint;" in preview
         assert "0004_describe_personal_data" not in preview
         done = up.chatdb("up", "--stack", "dev", "--yes")
         assert done.returncode == 0, done.stderr
@@ -205,6 +205,9 @@ def test_down_stops_the_server_and_up_goes_on_where_it_was(up: Project) -> None:
     up.succeed("psql", "--product", "lyra", "--role", "migrator", "--", "-c", insert)
     up.succeed("down", "--stack", "dev")
     assert "is not running" in up.succeed("server", "status", "--stack", "dev")
+    stopped = up.chatdb("status", "--product", "lyra")
+    assert stopped.returncode == 1
+    assert "HINT: Start it: chatdb server start --stack dev" in stopped.stderr
     assert up.succeed("up", "--stack", "dev", "--yes").startswith("nothing to do: ")
     count = up.succeed("psql", "--product", "lyra", "--role", "migrator", "--", "-Atc", "SELECT count(*) FROM users")
     assert count == "1\n"
