@@ -259,9 +259,8 @@ def hard_case(server: ServerFile, folder: Path, rows: int) -> None:
             change = with_the_report if tool == "chatdb" else (lambda act=with_the_report, how=by_psql: act(how=how))
             quiet, during, failed = measured(target, "lyra", folder, change)
         print(f"report {HELD_S} s, {tool:7} quiet  {quiet}")
-        print(
-            f"report {HELD_S} s, {tool:7} during {during}  p99 {during.p99 / quiet.p99:.1f} x quiet, failed: {failed or '0'}"
-        )
+        ratio = during.p99 / quiet.p99
+        print(f"report {HELD_S} s, {tool:7} during {during}  p99 {ratio:.1f} x quiet, failed: {failed or '0'}")
         if said:
             print(f"  the runner said: {said[0]}", flush=True)
 

@@ -15,8 +15,17 @@ from infra.credentials import Credential
 from infra.naming import LEDGER_SCHEMA, RoleNames
 from infra.privileges import default_grants, object_grants, table_grants
 from infra.products import Product
+from infra.role_settings import RoleSettings
 from infra.server import Server
 from infra.settings import StackSettings
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What a login may hold: connections at once, and milliseconds a statement."""
+
+    connections: int
+    statement_timeout: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +57,11 @@ def declare_roles(
         settings: Limits and timeouts of the service.
         opts: Parent, provider and protection that all of them share.
     """
+    # The migrator has none: an index on a large table takes its time, and the runner sets its own budgets.
+    limits = {
+        "app": _Limits(settings.app_connection_limit, settings.app_statement_timeout),
+        "readonly": _Limits(settings.readonly_connection_limit, settings.readonly_statement_timeout),
+    }
     owner = postgresql.Role(f"{product.name}-owner", name=names.owner, login=False, opts=opts)
     credentials: dict[str, Credential] = {}
     logins: dict[str, postgresql.Role] = {}
@@ -59,17 +73,17 @@ def declare_roles(
                 parent=opts.parent, retain_on_delete=opts.retain_on_delete, protect=opts.protect
             ),
         )
-        serves = kind == "app"
+        limited = limits.get(kind)
         logins[kind] = postgresql.Role(
             f"{product.name}-{kind}",
             name=name,
             login=True,
             password=credentials[kind].verifier,
-            connection_limit=settings.app_connection_limit if serves else None,
             # A function or operator of another schema never stands in for ours.
-            search_paths=[product.schema] if serves or kind == "readonly" else None,
-            statement_timeout=settings.app_statement_timeout if serves else None,
-            idle_in_transaction_session_timeout=settings.app_idle_in_transaction_timeout if serves else None,
+            search_paths=[product.schema],
+            connection_limit=limited.connections if limited else None,
+            statement_timeout=limited.statement_timeout if limited else None,
+            idle_in_transaction_session_timeout=settings.idle_in_transaction_timeout if limited else None,
             # A refresh fills `roles` with what GrantRole granted, and the next update would revoke it again.
             opts=_with(opts, ignore_changes=["roles"]),
         )
@@ -91,7 +105,25 @@ def declare_roles(
                 opts=_with(opts, depends_on=[owner, memberships[0]], deleted_with=owner),
             )
         )
-    return Roles(names=names, owner=owner, credentials=credentials, all=(owner, *logins.values(), *memberships))
+    timeouts = {
+        "lock_timeout": f"{settings.lock_timeout}ms",
+        "transaction_timeout": f"{settings.transaction_timeout}ms",
+    }
+    role_settings = RoleSettings(
+        f"{product.name}-role-settings",
+        product=product.name,
+        connection=server.administrator(),
+        settings={names.logins[kind]: timeouts for kind in limits},
+        opts=pulumi.ResourceOptions(
+            parent=opts.parent,
+            depends_on=[logins[kind] for kind in limits],
+            deleted_with=logins["app"],
+            protect=opts.protect,
+            retain_on_delete=opts.retain_on_delete,
+        ),
+    )
+    everything = (owner, *logins.values(), *memberships, role_settings)
+    return Roles(names=names, owner=owner, credentials=credentials, all=everything)
 
 
 def declare_database_grants(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_postgresql as postgresql
@@ -29,6 +30,8 @@ class Server:
         superuser: Whether the administrator is a superuser.
         ssl_mode: libpq's sslmode.
         ssl_root_cert: CA file; empty for libpq's default.
+        password: The administrator's password, a secret.
+        maintenance_database: Database the administrator connects to.
     """
 
     provider: postgresql.Provider
@@ -38,6 +41,20 @@ class Server:
     superuser: bool
     ssl_mode: str
     ssl_root_cert: str
+    password: pulumi.Output[str]
+    maintenance_database: str
+
+    def administrator(self) -> dict[str, Any]:
+        """Return the connection of a dynamic resource that works as the administrator; its password is a secret."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "database": self.maintenance_database,
+            "user": self.username,
+            "password": self.password,
+            "sslMode": self.ssl_mode,
+            "sslRootCert": self.ssl_root_cert,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +118,13 @@ def address(settings: StackSettings, *, root: Path = PROJECT_ROOT) -> Address:
 def declare_server(settings: StackSettings) -> Server:
     """Declare the provider for the stack's server and return where it is."""
     found = address(settings)
+    password = pulumi.Output.secret(found.password)
     provider = postgresql.Provider(
         "server",
         host=found.host,
         port=found.port,
         username=found.username,
-        password=pulumi.Output.secret(found.password),
+        password=password,
         database=settings.maintenance_database,
         superuser=found.superuser,
         sslmode=found.ssl_mode,
@@ -121,4 +139,6 @@ def declare_server(settings: StackSettings) -> Server:
         superuser=found.superuser,
         ssl_mode=found.ssl_mode,
         ssl_root_cert=settings.ssl_root_cert,
+        password=password,
+        maintenance_database=settings.maintenance_database,
     )

@@ -109,10 +109,28 @@ class StackSettings(BaseModel):
         description="Longest statement of the services, in milliseconds; 0 for no limit.",
         examples=["15000"],
     )
-    app_idle_in_transaction_timeout: Milliseconds = Field(
+    readonly_connection_limit: Annotated[int, Field(ge=-1, le=10_000)] = Field(
+        default=10, description="Connections each readonly login may hold at once; -1 for no limit.", examples=["10"]
+    )
+    readonly_statement_timeout: Milliseconds = Field(
+        default=60_000,
+        description="Longest statement of the readonly logins, in milliseconds; 0 for no limit.",
+        examples=["60000"],
+    )
+    lock_timeout: Milliseconds = Field(
+        default=3_000,
+        description="How long services and readonly logins wait for a lock, in milliseconds; 0 for no limit.",
+        examples=["3000"],
+    )
+    idle_in_transaction_timeout: Milliseconds = Field(
         default=30_000,
-        description="How long a service's transaction may stand idle, in milliseconds; 0 for no limit.",
+        description="How long their transactions may stand idle, in milliseconds; 0 for no limit.",
         examples=["30000"],
+    )
+    transaction_timeout: Milliseconds = Field(
+        default=120_000,
+        description="Their longest transaction, in milliseconds; 0 for no limit; PostgreSQL 17 and later.",
+        examples=["120000"],
     )
 
     @model_validator(mode="after")
