@@ -31,6 +31,16 @@ def stack_folder(stack: str) -> Path:
     return project() / ".chatdb" / stack
 
 
+def has_state(stack: str) -> bool:
+    """Tell whether the embedded engine has a state of a stack."""
+    return (stack_folder(stack) / "stack.json").exists()
+
+
+def is_here(stack: str) -> bool:
+    """Tell whether something of a stack is here: its state, or its embedded server while the CLI keeps the state."""
+    return has_state(stack) or (stack_folder(stack) / "server").exists()
+
+
 def setting(stack: str, key: str) -> Any:
     """Return one of a stack's settings as its file has it; None where it has none.
 

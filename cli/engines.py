@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from typing import Any, Literal
 
-from cli.context import project, stack_folder
+from cli.context import has_state, project
 from infra.errors import ChatdbError
 
 Engine = Literal["embedded", "pulumi"]
@@ -37,8 +37,7 @@ def choose(stack: str, requested: str) -> Engine:
                 state="Nothing was changed.",
             )
         return "pulumi"
-    has_state = (stack_folder(stack) / "stack.json").exists()
-    return "pulumi" if installed and not has_state else "embedded"
+    return "pulumi" if installed and not has_state(stack) else "embedded"
 
 
 def describe(engine: Engine, stack: str) -> str:
@@ -66,7 +65,7 @@ def stack_outputs(stack: str, options: argparse.Namespace, *, show_secrets: bool
         from embedded import settings, stackfile
 
         settings.stack_file(project(), stack)
-        if not (stack_folder(stack) / "stack.json").exists():
+        if not has_state(stack):
             raise ChatdbError(
                 f"stack {stack} is not up",
                 detail=f"there is no state of it in .chatdb/{stack}",

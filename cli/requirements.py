@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from cli import direct
-from cli.context import DEFAULT_STACK, stack_folder
+from cli.context import DEFAULT_STACK, is_here
 from infra.errors import ChatdbError, ConnectionFailedError
 
 
@@ -19,7 +19,7 @@ def check_connection(options: argparse.Namespace) -> None:
         ConnectionFailedError: nothing does.
     """
     given = direct.is_asked_for(options) or options.stack or direct.in_environment()
-    if given or (stack_folder(DEFAULT_STACK) / "stack.json").exists():
+    if given or is_here(DEFAULT_STACK):
         return
     raise ConnectionFailedError(
         "no connection string is given",

@@ -10,7 +10,7 @@ from typing import Literal
 
 from cli import engines, summary
 from cli.console import err, out
-from cli.context import project, server_of, stack_folder, stack_name
+from cli.context import has_state, project, server_of, stack_folder, stack_name
 from infra.errors import ChatdbError
 
 DIFFERENT = 2
@@ -48,7 +48,7 @@ def destroy(options: argparse.Namespace) -> int:
     """Remove the stack's resources, then its embedded server and its own folder."""
     stack = stack_name(options)
     server = server_of(stack)
-    if not (stack_folder(stack) / "stack.json").exists() and engines.choose(stack, options.engine) == "embedded":
+    if not has_state(stack) and engines.choose(stack, options.engine) == "embedded":
         if server is None or not server.folder.exists():
             out.print(f"stack {stack} is not up: nothing to destroy")
             return 0
