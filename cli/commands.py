@@ -184,6 +184,27 @@ COMMANDS: tuple[Command, ...] = (
         options=(PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
     ),
     Command(
+        name="access",
+        summary="print who can do what now beside what is declared (exit status 2 where they differ)",
+        example="chatdb access --product lyra",
+        run="cli.access_matrix:access",
+        options=(PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
+    ),
+    Command(
+        name="audit",
+        summary="ask the security baseline of each database (exit status 2 where a rule is broken)",
+        example="chatdb audit --product lyra --sarif audit.sarif",
+        run="cli.audit:audit",
+        options=(
+            PRODUCT,
+            STACK,
+            ENGINE,
+            *CONNECTION,
+            option("--sarif", metavar="FILE", help="write the findings as SARIF 2.1.0, for code scanning"),
+            JSON,
+        ),
+    ),
+    Command(
         name="apply",
         summary="apply the pending migrations of one product, with or without a stack",
         example="DATABASE_URL=postgresql://me@localhost/chat chatdb apply --product robotics",

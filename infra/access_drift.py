@@ -1,0 +1,200 @@
+"""Name every right that is not declared, and every declared one that is missing. Pure.
+
+Called by `effective_access` with what was read and what is declared. Each drift is a sentence with the statement that
+mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from infra import access_mends
+from infra.access_declared import Declared
+from infra.access_matrix import (
+    DATABASE_OWNER,
+    GRANT_OPTION,
+    PUBLIC,
+    Access,
+    Thing,
+    effective,
+    ordered,
+    reach,
+)
+
+_OWNABLE = ("database", "schema", "table", "view", "sequence", "function", "type", "foreign server")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """One way in which what stands is not what is declared.
+
+    Attributes:
+        kind: "undeclared" right, "missing" right, "reached" through a membership that is not declared, "ownership".
+        role: Whose right it is, or PUBLIC.
+        thing: On what.
+        privileges: The rights, as people read them.
+        sentence: What is off and who granted it, in words.
+        mend: The statement that mends it; empty where mending another drift does.
+    """
+
+    kind: str
+    role: str
+    thing: Thing
+    privileges: tuple[str, ...]
+    sentence: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sentence}; mend: {self.mend}" if self.mend else self.sentence
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the drift for `--json`."""
+        return {
+            "kind": self.kind,
+            "role": self.role,
+            "object": self.thing.label,
+            "objectKind": self.thing.kind,
+            "privileges": list(self.privileges),
+            "sentence": self.sentence,
+            "mend": self.mend,
+        }
+
+
+def find(access: Access, declared: Declared) -> tuple[Drift, ...]:
+    """Return every drift: owners first, then what is held and not declared, what that reaches, what is missing."""
+    owners = tuple(_ownership(access, declared))
+    astray = {drift.thing for drift in owners}
+    return (
+        *owners,
+        *_undeclared(access, declared, astray),
+        *_reached(access, declared),
+        *_missing(access, declared, astray),
+    )
+
+
+def words(privileges: Collection[str]) -> str:
+    """Return rights in a sentence: `SELECT, INSERT (with grant option)`."""
+    plain = [name for name in ordered(privileges) if not name.endswith(GRANT_OPTION)]
+    passed_on = [name.rstrip(GRANT_OPTION) for name in ordered(privileges) if name.endswith(GRANT_OPTION)]
+    parts = [name for name in plain if name not in passed_on] + [f"{name} with grant option" for name in passed_on]
+    return ", ".join(parts)
+
+
+def _ownership(access: Access, declared: Declared) -> Iterator[Drift]:
+    owner = declared.names.owner
+    able = {owner, *(name for name, facts in access.roles.items() if "SUPERUSER" in facts.attributes), DATABASE_OWNER}
+    for thing in access.things:
+        if thing.kind not in _OWNABLE or thing.owner == owner or thing.system:
+            continue
+        ours = declared.scope(thing) == "product"
+        if thing.kind == "schema" and thing.name == "public" and thing.owner in able:
+            continue  # initdb's schema: from 15 on it is the database owner's, before the first superuser's
+        if ours or thing.owner in declared.roles:
+            yield Drift(
+                kind="ownership",
+                role=thing.owner,
+                thing=thing,
+                privileges=(),
+                sentence=f"{thing.owner} owns {thing.label}, which is not declared: {owner} should own it",
+                mend=access_mends.own(access, thing, owner),
+            )
+
+
+def _undeclared(access: Access, declared: Declared, astray: set[Thing]) -> Iterator[Drift]:
+    extra = [
+        grant
+        for grant in access.grants
+        if not declared.allows(grant) and not (grant.thing in astray and grant.grantee == grant.thing.owner)
+    ]
+    extra.sort(key=lambda grant: (grant.grantee, grant.thing, grant.grantor))
+    for (role, thing, grantor), group in groupby(extra, key=lambda grant: (grant.grantee, grant.thing, grant.grantor)):
+        grants = list(group)
+        privileges = tuple(ordered({grant.privilege for grant in grants}))
+        how = "by default" if grants[0].unset else f"granted by {grantor}"
+        yield Drift(
+            kind="undeclared",
+            role=role,
+            thing=thing,
+            privileges=privileges,
+            sentence=_says(role, thing, privileges, how),
+            mend=access_mends.revoke(access, grants[0], privileges),
+        )
+
+
+def _says(role: str, thing: Thing, privileges: tuple[str, ...], how: str) -> str:
+    match thing.kind:
+        case "attributes":
+            return f"{role} is {words(privileges)}, which is not declared"
+        case "role":
+            return f"{role} is a member of {thing.name} ({words(privileges)}), which is not declared: {how}"
+        case "default":
+            return f"{role} will have {words(privileges)} on {thing.label}, which is not declared: {how}"
+        case _:
+            return f"{role} has {words(privileges)} on {thing.label}, which is not declared: {how}"
+
+
+def _reached(access: Access, declared: Declared) -> Iterator[Drift]:
+    """Return what our roles can do only through memberships that are not declared."""
+    names = declared.names
+    known = [one for one in access.memberships if (one.member, one.role) == (names.migrator, names.owner)]
+    known += [one for one in access.memberships if one.role == DATABASE_OWNER]
+    for role in declared.roles:
+        if not set(reach(access.memberships, role)) - set(reach(known, role)):
+            continue
+        as_declared = effective(access, role, memberships=known)
+        for thing, sources in sorted(effective(access, role).items()):
+            before = as_declared.get(thing, {})
+            more = {name: source for name, source in sources.items() if name not in before}
+            for via in sorted({source.via for source in more.values()}):
+                gained = tuple(ordered(name for name, source in more.items() if source.via == via))
+                how = next(source.how for source in more.values() if source.via == via)
+                way = f"after SET ROLE {via}" if how == "set role" else f"through {via}"
+                yield Drift(
+                    kind="reached",
+                    role=role,
+                    thing=thing,
+                    privileges=gained,
+                    sentence=f"{role} has {words(gained)} on {thing.label} {way}, which is not declared",
+                )
+
+
+def _missing(access: Access, declared: Declared, astray: set[Thing]) -> Iterator[Drift]:
+    for (role, thing), privileges in declared.rights.items():
+        if role != PUBLIC and role not in access.roles:
+            if thing.kind == "attributes":
+                yield Drift(
+                    kind="missing",
+                    role=role,
+                    thing=thing,
+                    privileges=(),
+                    sentence=f"the role {role} does not stand, and it is declared",
+                    mend="chatdb up",
+                )
+            continue
+        held = effective(access, role).get(thing, {})
+        # A right that takes a SET ROLE first is not one that the role has.
+        lacking = tuple(ordered(p for p in privileges if p not in held or held[p].how == "set role"))
+        if not lacking or (thing in astray and role == declared.names.owner):
+            continue
+        stands = thing in set(access.things) or thing.kind in ("default", "role")
+        yield Drift(
+            kind="missing",
+            role=role,
+            thing=thing,
+            privileges=lacking,
+            sentence=_lacks(role, thing, lacking, stands=stands),
+            mend=access_mends.grant(access, role, thing, lacking) if stands else "chatdb up",
+        )
+
+
+def _lacks(role: str, thing: Thing, privileges: tuple[str, ...], *, stands: bool) -> str:
+    match thing.kind:
+        case "attributes":
+            return f"{role} is not {words(privileges)}, which is declared"
+        case "role":
+            return f"{role} is not a member of {thing.name} ({words(privileges)}), which is declared"
+        case _:
+            why = "" if stands else ": it does not stand"
+            return f"{role} lacks {words(privileges)} on {thing.label}, which is declared{why}"

@@ -1,0 +1,82 @@
+"""Ask each rule of a product's database. An edge: reads in one transaction, changes nothing.
+
+Called by `chatdb audit`, and after `up` where the stack asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from infra.audit.model import GROUND, SEVERITIES, Finding, Report, Rule, Unchecked
+from infra.audit.rules import RULES
+from infra.effective_access import same_moment
+from infra.migrations import snapshot
+from infra.naming import LEDGER_SCHEMA, role_names
+from infra.products import Product
+
+
+def audit(connection: psycopg.Connection[Any], product: Product, *, rules: Sequence[Rule] = RULES) -> Report:
+    """Return where a product's database breaks the baseline.
+
+    Args:
+        connection: The database. As a superuser every rule can be asked; as another role those that need more are
+            told as unchecked, with the reason.
+        product: The product.
+        rules: The rules; all of them unless given.
+    """
+    parameters = _parameters(product)
+    major = connection.info.server_version // 10000
+    findings: list[Finding] = []
+    held: list[Rule] = []
+    unchecked: list[Unchecked] = []
+    with same_moment(connection):
+        for rule in rules:
+            if major < rule.since:
+                reason = f"PostgreSQL {major} {rule.absent}: it came with {rule.since}"
+                unchecked.append(Unchecked(rule=rule, product=product.name, reason=reason))
+                continue
+            try:
+                # A savepoint: a refused query must not end the whole.
+                with connection.transaction():
+                    rows = connection.execute((GROUND + rule.query).encode(), parameters).fetchall()
+            except psycopg.errors.InsufficientPrivilege:
+                reason = f"it reads {rule.needs}; this session is {_whoami(connection)}"
+                unchecked.append(Unchecked(rule=rule, product=product.name, reason=reason))
+                continue
+            if not rows:
+                held.append(rule)
+            scope = "" if rule.server_wide else product.name
+            for name, detail, mend in sorted(rows):
+                findings.append(Finding(rule=rule, product=scope, object=name, detail=detail, mend=mend))
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.rule.severity))
+    return Report(product=product.name, held=tuple(held), findings=tuple(findings), unchecked=tuple(unchecked))
+
+
+def once(reports: Sequence[Report]) -> list[Finding]:
+    """Return the findings of several products, what is the server's only once, the worst first."""
+    seen = {(finding.rule.id, finding.product, finding.object): finding for one in reports for finding in one.findings}
+    return sorted(seen.values(), key=lambda finding: SEVERITIES.index(finding.rule.severity))
+
+
+def _parameters(product: Product) -> dict[str, Any]:
+    """Return what the queries ask for by name."""
+    names = role_names(product)
+    kinds = {"owner": names.owner, **names.logins}
+    newest = snapshot.load(product, snapshot.newest(product))
+    return {
+        "roles": list(kinds.values()),
+        "kinds": list(kinds),
+        "owner": names.owner,
+        "schema": product.schema,
+        "ledger": LEDGER_SCHEMA,
+        "tables": list(product.tables),
+        "guarded": [name for name, table in newest["tables"].items() if table["row_security"]],
+    }
+
+
+def _whoami(connection: psycopg.Connection[Any]) -> str:
+    row = connection.execute("SELECT current_user").fetchone()
+    return str(row[0]) if row else "unknown"

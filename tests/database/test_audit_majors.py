@@ -1,0 +1,100 @@
+"""Access and audit say the same of what `up` makes on PostgreSQL 14 to 18, for both kinds of administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from embedded.server import ServerFile
+from infra import effective_access
+from infra.audit import runner
+from infra.audit.rules import RULES
+from tests.support import access_cases, audit_cases_rights, audit_cases_roles, audit_cases_rows
+from tests.support.postgres import make_managed_admin
+from tests.support.standing import PRODUCTS, Standing, brought_up, run
+
+BY_ID = {rule.id: rule for rule in RULES}
+FAULTS = [
+    *(*audit_cases_roles.OWNERSHIP, *audit_cases_roles.ATTRIBUTES, *audit_cases_rights.PUBLIC),
+    *(*audit_cases_rights.PRIVILEGES, *audit_cases_rows.ROW_SECURITY, *audit_cases_rows.FUNCTIONS),
+]
+DRIFT = [*access_cases.GRANTS, *access_cases.MEMBERSHIPS, *access_cases.OWNERS]
+
+# In 14 the schema public is the first superuser's: `up` cannot yet make a product in it.
+IN_PUBLIC_SINCE = 15
+# Before, a membership has no options and its REVOKE no grantor; rights on parameters and security_invoker came with 15.
+OPTIONS_SINCE = 16
+
+
+def products_on(major: int) -> tuple[str, ...]:
+    """Return the products that `up` makes on a major."""
+    return PRODUCTS if major >= IN_PUBLIC_SINCE else ("futureguide",)
+
+
+def is_known(statements: str, rule: str, major: int) -> bool:
+    """Tell whether a major has what a case asks for."""
+    if "ON PARAMETER" in statements or "security_invoker" in statements or (rule and BY_ID[rule].since > major):
+        return major >= 15
+    return " WITH INHERIT" not in statements or major >= OPTIONS_SINCE
+
+
+def check_faults(standing: Standing, major: int) -> None:
+    """Assert that every fault the major knows is found by its rule."""
+    for case in FAULTS:
+        name, statements, rule, expected = case.values
+        if name not in products_on(major) or not is_known(statements, rule, major):
+            continue
+        with standing.trying(name) as (connection, product):
+            run(connection, statements)
+            report = runner.audit(connection, product, rules=[BY_ID[rule]])
+            assert (case.id, expected in [one.object for one in report.findings]) == (case.id, True)
+            for one in report.findings:
+                if not one.mend.startswith("--"):
+                    run(connection, one.mend)
+            left = runner.audit(connection, product, rules=[BY_ID[rule]])
+            assert (case.id, [one.object for one in left.findings if not one.mend.startswith("--")]) == (case.id, [])
+
+
+def check_drift(standing: Standing, major: int) -> None:
+    """Assert that every drift the major knows is said in the same words and mended, owners of `public` aside."""
+    for case in DRIFT:
+        name, statements, expected = case.values
+        if name not in products_on(major) or not is_known(statements, "", major):
+            continue
+        with standing.trying(name) as (connection, product):
+            run(connection, statements)
+            said = [one.sentence for one in effective_access.report(connection, product).drift]
+            assert (case.id, said) == (case.id, list(expected))
+            for _ in range(2):
+                for one in effective_access.report(connection, product).drift:
+                    if one.mend:
+                        run(connection, one.mend)
+            assert (case.id, effective_access.report(connection, product).drift) == (case.id, ())
+
+
+@pytest.mark.parametrize("major", [14, 15, 16, 17])
+def test_what_a_superuser_makes_holds_and_its_faults_are_found(
+    major: int, major_server: Callable[[int], ServerFile]
+) -> None:
+    """No drift, no finding, and every fault that the major knows."""
+    with brought_up(major_server(major), names=products_on(major)) as standing:
+        for name in products_on(major):
+            with standing.trying(name) as (connection, product):
+                assert effective_access.report(connection, product).drift == ()
+                report = runner.audit(connection, product)
+                assert [finding.as_dict() for finding in report.findings] == []
+                absent = {one.rule.id for one in report.unchecked}
+                assert absent == {rule.id for rule in RULES if rule.since > major}
+        check_faults(standing, major)
+        check_drift(standing, major)
+
+
+@pytest.mark.parametrize("major", [15, 16, 17, 18])
+def test_what_a_managed_administrator_makes_holds(major: int, major_server: Callable[[int], ServerFile]) -> None:
+    """Its memberships are how such a server works: they are no drift and no finding."""
+    with brought_up(make_managed_admin(major_server(major)), names=PRODUCTS) as standing:
+        for name in PRODUCTS:
+            with standing.trying(name) as (connection, product):
+                assert effective_access.report(connection, product).drift == ()
+                assert [one.as_dict() for one in runner.audit(connection, product).findings] == []
