@@ -53,10 +53,6 @@ class LedgerAccessError(ChatdbError):
     """The role may not read, make or write the ledger."""
 
 
-class LedgerMovedError(ChatdbError):
-    """The ledger changed between planning and running, although the lock was held."""
-
-
 class MigrationFailedError(ChatdbError):
     """A statement of a migration failed.
 

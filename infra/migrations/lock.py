@@ -54,8 +54,3 @@ def acquire(connection: psycopg.Connection[Any], label: str, *, wait_s: float, r
             text = f"waiting for another run: {named}"
             report(Event(kind="waiting", text=text, blockers=holder, seconds=now - started))
         time.sleep(POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-
-
-def release(connection: psycopg.Connection[Any]) -> None:
-    """Give the lock back."""
-    connection.execute("SELECT pg_advisory_unlock(%s)", (KEY,))

@@ -18,9 +18,9 @@ from infra.migrations import indexes, ledger, statements
 from infra.migrations.failing import invalid_index, other_index, statement_failure
 from infra.migrations.model import Direction, Event, LedgerRow, Migration
 from infra.migrations.options import Options
-from infra.migrations.session import Outcome, Session
+from infra.migrations.session import LostConnectionError, Outcome, Session
 from infra.migrations.statements import IndexBuild, Statement
-from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE, LostConnectionError
+from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE
 
 
 def run_section(

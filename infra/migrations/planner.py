@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC
 
-from infra.migrations import statements
 from infra.migrations.errors import (
     BrokenLedgerError,
     EditedHalfwayError,
@@ -56,8 +55,8 @@ def plan(
     target = newest if to is None else to
     waiting = [m for m in migrations if m.version not in standing or standing[m.version] is half]
     pending = tuple(migration for migration in waiting if version < migration.version <= target)
-    for migration in pending:
-        mistakes.extend(statements.check(migration))
+    if pending:
+        mistakes.extend(_refused(pending, "up"))
     raise_all(mistakes)
     if target < version:
         reason = f"the database is at {version:04d} already"
@@ -90,8 +89,7 @@ def plan_back(migrations: Sequence[Migration], rows: Sequence[LedgerRow], *, to:
     for migration in pending:
         if not has_code(migration.down):
             mistakes.append(NoWayDownError(migration.name))
-        else:
-            mistakes.extend(statements.check(migration, "down"))
+    mistakes.extend(_refused(pending, "down"))
     raise_all(mistakes)
     kept = tuple(migration for migration in applied if migration.version <= to)
     return Plan(applied=kept, pending=pending, resumed=half, version=version, target=to)
@@ -171,6 +169,13 @@ def _misfits(migrations: Sequence[Migration], standing: dict[int, LedgerRow]) ->
     return mistakes
 
 
+def _refused(migrations: Sequence[Migration], direction: str) -> list[MigrationError]:
+    """Return what in these sections cannot be run."""
+    from infra.migrations import statements  # not loaded where nothing is pending
+
+    return [mistake for migration in migrations for mistake in statements.check(migration, direction)]
+
+
 def _gaps(known: list[int], newest: int) -> list[range]:
     """Return the runs of versions below the newest file that neither a file nor the ledger knows."""
     gaps = []
@@ -192,6 +197,8 @@ def _edited(file: Migration, row: LedgerRow, free: int) -> list[MigrationError]:
     if row.finished_at is not None:
         when = f" on {row.finished_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         return [EditedMigrationError(file.name, short(row.checksum), when, short(file.checksum), free)]
+    from infra.migrations import statements
+
     try:
         parts = statements.split(file, row.direction)
     except MigrationError as mistake:

@@ -1,5 +1,6 @@
 """One run over one session, or over several where the connection is lost on the way. An edge.
 
+With nothing to do, loading is most of the time, so what only a run with something to do needs is loaded there.
 Called by `runner`, which puts these steps together. What was committed is always read from the ledger, never guessed:
 after a lost connection the run reads it again and goes on from there.
 """
@@ -15,12 +16,11 @@ from psycopg import pq
 
 from infra.connection import Target, server_message
 from infra.errors import ChatdbError, ConnectionFailedError, DatabaseError
-from infra.migrations import ledger, lock, online, planner, pooling, transactional
+from infra.migrations import ledger, planner
 from infra.migrations.failures import MigrationFailedError, standing
 from infra.migrations.model import Direction, Event, LedgerRow, Migration, Plan
 from infra.migrations.options import Applied, Hooks, Options, Report
-from infra.migrations.session import Session
-from infra.migrations.transactional import LostConnectionError
+from infra.migrations.session import LostConnectionError, Session
 
 _Result = TypeVar("_Result")
 
@@ -92,6 +92,8 @@ class Run:
 
     def lock(self, session: Session, *, has_ledger: bool) -> list[LedgerRow]:
         """Refuse a pooled connection, take the lock, make the ledger where there is none, and read it."""
+        from infra.migrations import lock, pooling
+
         pooling.refuse_pooled(session.connection, self.target)
         session.take_role()
         lock.acquire(session.connection, self.target.label, wait_s=self.options.runner_wait_s, report=self.report)
@@ -114,6 +116,8 @@ class Run:
 
     def one(self, session: Session, migration: Migration, direction: Direction, plan: Plan) -> None:
         """Run one migration's section and record it."""
+        from infra.migrations import online, transactional
+
         row = plan.resumed if plan.resumed and plan.resumed.version == migration.version else None
         transaction = migration.transactional if direction == "up" else migration.down_transactional
         started = time.monotonic()

@@ -6,16 +6,19 @@ Called by the Pulumi resource and the command line, which do nothing else to a d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from infra.connection import Target
-from infra.migrations import ledger, planner, rows_at_risk
+from infra.migrations import ledger, planner
 from infra.migrations.errors import NoSuchVersionError
 from infra.migrations.failures import ConfirmationError, ProductionError
 from infra.migrations.model import Event, LedgerRow, Migration, Plan
 from infra.migrations.options import Applied, Hooks, Options, Report, Status, silent
-from infra.migrations.rows_at_risk import RowsAtRisk
 from infra.migrations.run import Run
 from infra.migrations.session import Session
+
+if TYPE_CHECKING:
+    from infra.migrations.rows_at_risk import RowsAtRisk
 
 
 def status(target: Target, migrations: Sequence[Migration], *, report: Report = silent) -> Status:
@@ -149,6 +152,8 @@ def at_risk(target: Target, migrations: Sequence[Migration], *, to: int) -> tupl
     Raises:
         MigrationError: the files and the ledger do not fit, or there is no way back.
     """
+    from infra.migrations import rows_at_risk
+
     with Session(target, report=silent) as session:
         plan = planner.plan_back(migrations, session.first_rows(), to=to)
         session.take_role()
@@ -196,9 +201,10 @@ def _rollback(run: Run, session: Session, to: int, confirmation: str, phrase: st
         plan = planner.plan_back(run.migrations, run.lock(session, has_ledger=True), to=to)
     run.settle(plan, undone=True)
     if plan.pending and phrase != confirmation:
-        raise ConfirmationError(
-            confirmation, phrase, rows_at_risk.sentence(rows_at_risk.count(session.connection, plan.pending))
-        )
+        from infra.migrations import rows_at_risk
+
+        lost = rows_at_risk.count(session.connection, plan.pending)
+        raise ConfirmationError(confirmation, phrase, rows_at_risk.sentence(lost))
     for migration in plan.pending:
         run.one(session, migration, "down", plan)
     if run.done and to:

@@ -20,7 +20,6 @@ from psycopg import errors, pq, sql
 from infra.connection import Target, connect, server_message
 from infra.errors import ConnectionFailedError
 from infra.migrations import ledger, ledger_sql
-from infra.migrations.blockers import BLOCKING, STILL_THERE, blockers_of
 from infra.migrations.model import Blocker, Event, LedgerRow
 from infra.migrations.options import Report
 
@@ -45,6 +44,14 @@ class Outcome(NamedTuple):
     error: psycopg.Error | None
     blockers: tuple[Blocker, ...]
     lost: bool
+
+
+class LostConnectionError(Exception):
+    """The connection broke: only the ledger can tell whether the transaction was committed. Never leaves `run`."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(str(outcome.error))
+        self.outcome = outcome
 
 
 class _Watch:
@@ -199,6 +206,8 @@ class Session:
             about: Name of the migration, for events.
             until: When to give up, on the monotonic clock.
         """
+        from infra.migrations.blockers import STILL_THERE, blockers_of
+
         started = time.monotonic()
         told = started - NEWS_EVERY_S
         ages = {blocker.pid: blocker.age_s for blocker in blockers}
@@ -220,6 +229,8 @@ class Session:
 
     def _look(self) -> tuple[Blocker, ...]:
         """Return who blocks us now; nobody where that cannot be found out."""
+        from infra.migrations.blockers import BLOCKING, blockers_of
+
         try:
             if self._monitor is None or self._monitor.closed:
                 self._monitor = connect(self.target.to(role="", application_name="chatdb monitor"))

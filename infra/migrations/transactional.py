@@ -13,18 +13,10 @@ from infra.migrations import indexes, ledger, statements
 from infra.migrations.failing import failure, invalid_index
 from infra.migrations.model import Direction, Event, Migration
 from infra.migrations.options import Options
-from infra.migrations.session import Outcome, Session
+from infra.migrations.session import LostConnectionError, Session
 
 RETRYABLE = ("55P03", "40P01", "40001")  # lock_not_available, deadlock_detected, serialization_failure
 FIRST_LOCK_TIMEOUT_MS = 100  # long enough for short transactions to pass; judgement
-
-
-class LostConnectionError(Exception):
-    """The connection broke: only the ledger can tell whether the transaction was committed. Never leaves `runner`."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(str(outcome.error))
-        self.outcome = outcome
 
 
 def run_section(
