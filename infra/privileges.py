@@ -96,16 +96,22 @@ class DefaultGrant:
 
 
 def object_grants(names: RoleNames, schema: str) -> tuple[ObjectGrant, ...]:
-    """Return who may enter a product's database and its schema; the owner needs no grant.
+    """Return who may enter a product's database and its schema.
+
+    The owner needs a grant in `public` alone: before PostgreSQL 15 that schema is the first superuser's, later it is
+    pg_database_owner's. Everything else there is its own.
 
     Args:
         names: The product's roles.
         schema: Schema of its tables.
     """
     served = (names.app, names.readonly)
+    making = ObjectGrant(kind="schema", schema=schema, role=names.owner, privileges=("CREATE", "USAGE"))
+    owners = (making,) if schema == "public" else ()
     return (
         ObjectGrant(kind="database", schema="", role=PUBLIC, privileges=()),
         *(ObjectGrant(kind="database", schema="", role=role, privileges=("CONNECT",)) for role in served),
+        *owners,
         # Before PostgreSQL 15 everyone could create there (CVE-2018-1058).
         ObjectGrant(kind="schema", schema="public", role=PUBLIC, privileges=("USAGE",)),
         *(ObjectGrant(kind="schema", schema=schema, role=role, privileges=("USAGE",)) for role in served),
