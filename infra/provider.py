@@ -15,7 +15,11 @@ from typing import Any
 from pulumi.dynamic import ConfigureRequest, ResourceProvider
 from pulumi.runtime import rpc
 
+from infra.connection import Target
 from infra.errors import ChatdbError, unforeseen
+
+# The inputs of a resource that name a database: structured fields, the password a secret.
+CONNECTION_KEYS = ("host", "port", "database", "user", "password", "sslMode", "sslRootCert")
 
 
 class PlainErrorProvider(ResourceProvider):
@@ -37,6 +41,20 @@ def format_error() -> str:
     if error is None or isinstance(error, ChatdbError):
         return str(error or "")
     return str(unforeseen(error))
+
+
+def target_of(props: Mapping[str, Any]) -> Target:
+    """Return the database that a resource's inputs name by `CONNECTION_KEYS`, acting as `owner` where they have one."""
+    return Target(
+        host=props["host"],
+        port=int(props["port"]),
+        database=props["database"],
+        user=props["user"],
+        password=props["password"],
+        role=props.get("owner", ""),
+        sslmode=props["sslMode"],
+        sslrootcert=props["sslRootCert"],
+    )
 
 
 def is_known(*values: Any) -> bool:

@@ -16,10 +16,9 @@ import pulumi
 from psycopg import sql
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from infra.connection import Target, connect, explained
-from infra.provider import PlainErrorProvider, changed_keys
+from infra.connection import connect, explained
+from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, target_of
 
-CONNECTION_KEYS = ("host", "port", "database", "user", "password", "sslMode", "sslRootCert")
 # The release that brought a setting, as server_version_num; the others are older than every release in use.
 SINCE = {"transaction_timeout": 170_000}
 
@@ -43,7 +42,7 @@ class RoleSettingsProvider(PlainErrorProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Report what is set, of what this resource sets."""
-        target = _target(props)
+        target = target_of(props)
         with explained("cannot read the settings of roles", target), connect(target) as connection:
             live = {role: _live(connection, role, wanted) for role, wanted in props["settings"].items()}
         return ReadResult(id_, {**props, "settings": live})
@@ -52,24 +51,12 @@ class RoleSettingsProvider(PlainErrorProvider):
         """Leave the settings: they go with their role, and a role without limits is worse than one with."""
 
 
-def _target(props: dict[str, Any]) -> Target:
-    return Target(
-        host=props["host"],
-        port=int(props["port"]),
-        database=props["database"],
-        user=props["user"],
-        password=props["password"],
-        sslmode=props["sslMode"],
-        sslrootcert=props["sslRootCert"],
-    )
-
-
 def _known(connection: psycopg.Connection[Any], name: str) -> bool:
     return connection.info.server_version >= SINCE.get(name, 0)
 
 
 def _apply(props: dict[str, Any], *, former: Mapping[str, Mapping[str, str]]) -> None:
-    target = _target(props)
+    target = target_of(props)
     state = "The settings are as they were; run again to go on."
     with (
         explained(f"cannot set the timeouts of {props['product']}'s roles", target, state=state),

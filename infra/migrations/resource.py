@@ -14,16 +14,15 @@ import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from infra import products, verification
-from infra.connection import Target, connect
+from infra.connection import connect
 from infra.errors import ChatdbError, ConnectionFailedError
 from infra.hooks import product_hooks
 from infra.migrations import filename, linting, planner, runner
 from infra.migrations.model import Migration
 from infra.migrations.options import Options, Status
-from infra.provider import PlainErrorProvider, changed_keys, is_known
+from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, is_known, target_of
 from infra.version import VERSION
 
-CONNECTION_KEYS = ("host", "port", "database", "user", "password", "owner", "sslMode", "sslRootCert")
 # SQLSTATE of a database that does not exist.
 NO_DATABASE = "3D000"
 
@@ -48,7 +47,7 @@ class MigrationsProvider(PlainErrorProvider):
 
         A refresh asks too, with inputs from before the last update: what was pending then is among `applied`.
         """
-        changed = changed_keys(_olds, _news, (*CONNECTION_KEYS, "migrations"))
+        changed = changed_keys(_olds, _news, (*CONNECTION_KEYS, "owner", "migrations"))
         applied = _olds.get("applied", [])
         pending = [name for name in _news.get("pending", []) if name not in applied]
         changes = bool(changed or pending or _news.get("undone") or _olds.get("drift"))
@@ -66,7 +65,7 @@ class MigrationsProvider(PlainErrorProvider):
         """Report the version that is live and each difference from its snapshot; gone with its database."""
         migrations = _migrations(props)
         try:
-            status = runner.status(_target(props), migrations)
+            status = runner.status(target_of(props), migrations)
         except ConnectionFailedError as error:
             if error.sqlstate == NO_DATABASE:
                 return ReadResult(None, {})
@@ -82,28 +81,15 @@ def _migrations(props: dict[str, Any]) -> tuple[Migration, ...]:
     return filename.parse_all({f"{name}.sql": "\n".join(lines) for name, lines in props["migrations"].items()})
 
 
-def _target(props: dict[str, Any]) -> Target:
-    return Target(
-        host=props["host"],
-        port=int(props["port"]),
-        database=props["database"],
-        user=props["user"],
-        password=props["password"],
-        role=props["owner"],
-        sslmode=props["sslMode"],
-        sslrootcert=props["sslRootCert"],
-    )
-
-
 def _pending(olds: dict[str, Any], news: dict[str, Any], migrations: tuple[Migration, ...]) -> list[str]:
     """Return the names of the migrations that the database lacks.
 
     Where the database cannot be asked (it is still to be made, or out of reach of this preview), the answer is what
     the last update did not have.
     """
-    if is_known(*(news.get(key) for key in CONNECTION_KEYS)):
+    if is_known(*(news.get(key) for key in (*CONNECTION_KEYS, "owner"))):
         try:
-            status = runner.status(_target(news), migrations)
+            status = runner.status(target_of(news), migrations)
             return [migration.name for migration in status.plan.pending]
         except ConnectionFailedError:
             pass
@@ -113,7 +99,7 @@ def _pending(olds: dict[str, Any], news: dict[str, Any], migrations: tuple[Migra
 
 def _apply(props: dict[str, Any]) -> dict[str, Any]:
     migrations = _migrations(props)
-    target = _target(props)
+    target = target_of(props)
     done = runner.apply(
         target,
         migrations,
@@ -134,7 +120,7 @@ def _drift(props: dict[str, Any], version: int) -> list[str]:
 
 
 def _verified(props: dict[str, Any], version: int) -> verification.Report:
-    with connect(_target(props)) as connection:
+    with connect(target_of(props)) as connection:
         return verification.verify(connection, products.load(props["product"]), version)
 
 
