@@ -26,8 +26,7 @@ SHOWN_WHILE_RUNNING = 4  # resources named at once under the progress line
 class Display:
     """What the engine's report callback feeds. Use as a context manager."""
 
-    def __init__(self, *, preview: bool) -> None:
-        self._preview = preview
+    def __init__(self) -> None:
         self._running: dict[str, str] = {}
         self._done = 0
         self._live = Live(console=err, transient=True, refresh_per_second=8) if err.is_terminal else None

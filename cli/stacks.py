@@ -6,12 +6,15 @@ import argparse
 import json
 import shutil
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cli import engines, summary
 from cli.console import err, out
 from cli.context import has_state, project, server_of, stack_folder, stack_name
 from infra.errors import ChatdbError
+
+if TYPE_CHECKING:
+    from embedded.events import Result
 
 DIFFERENT = 2
 # What the CLI exits with where `--expect-no-changes` was not met.
@@ -22,26 +25,17 @@ Operation = Literal["up", "preview", "refresh", "destroy"]
 
 def up(options: argparse.Namespace) -> int:
     """Bring the stack up and print what there is now."""
-    stack = stack_name(options)
-    engine = _begin(options, stack)
-    code = _pulumi("up", options, stack) if engine == "pulumi" else _embedded("up", options, stack)
-    return code or summary.show(stack, options)
+    return _operate("up", options) or summary.show(stack_name(options), options)
 
 
 def preview(options: argparse.Namespace) -> int:
     """Show what `up` would do."""
-    stack = stack_name(options)
-    if _begin(options, stack) == "pulumi":
-        return _pulumi("preview", options, stack)
-    return _embedded("preview", options, stack)
+    return _operate("preview", options)
 
 
 def refresh(options: argparse.Namespace) -> int:
     """Read what is really there."""
-    stack = stack_name(options)
-    if _begin(options, stack) == "pulumi":
-        return _pulumi("refresh", options, stack)
-    return _embedded("refresh", options, stack)
+    return _operate("refresh", options)
 
 
 def destroy(options: argparse.Namespace) -> int:
@@ -54,7 +48,7 @@ def destroy(options: argparse.Namespace) -> int:
             return 0
         if not options.yes:
             _ask("destroy", stack)
-    elif code := _destroy_resources(options, stack):
+    elif code := _operate("destroy", options):
         return code
     if server is not None:
         server.destroy()
@@ -64,10 +58,12 @@ def destroy(options: argparse.Namespace) -> int:
     return 0
 
 
-def _destroy_resources(options: argparse.Namespace, stack: str) -> int:
+def _operate(operation: Operation, options: argparse.Namespace) -> int:
+    """Run the operation on the engine that has the stack and return the exit status."""
+    stack = stack_name(options)
     if _begin(options, stack) == "pulumi":
-        return _pulumi("destroy", options, stack)
-    return _embedded("destroy", options, stack)
+        return _pulumi(operation, options, stack)
+    return _embedded(operation, options, stack)
 
 
 def _begin(options: argparse.Namespace, stack: str) -> engines.Engine:
@@ -104,34 +100,28 @@ def _pulumi(operation: Operation, options: argparse.Namespace, stack: str) -> in
 
 def _embedded(operation: Operation, options: argparse.Namespace, stack: str) -> int:
     """Run the operation on the embedded engine: preview first, unless `--yes`, then ask."""
-    if operation == "preview":
-        return _run("preview", options, stack)
-    if not options.yes:
-        if operation == "up" and not _run("preview", options, stack, asked=True):
+    if operation != "preview" and not options.yes:
+        if operation == "up" and not _run("preview", options, stack).changed:
             return 0
         _ask(operation, stack)
-    return _run(operation, options, stack)
+    result = _run(operation, options, stack)
+    return DIFFERENT if result.changed and getattr(options, "expect_no_changes", False) else 0
 
 
-def _run(operation: Operation, options: argparse.Namespace, stack: str, *, asked: bool = False) -> int:
-    """Run once; return the exit status, or, where `asked`, whether there is anything to do."""
+def _run(operation: Operation, options: argparse.Namespace, stack: str) -> Result:
+    """Run once and say what became of it."""
     from cli.display import Display, counts_text
     from embedded.engine import deployment
 
-    with Display(preview=operation == "preview") as display:
+    with Display() as display:
         result = deployment.run(operation, project=project(), stack=stack, report=display)
     if options.json:
         print(json.dumps({"stack": stack, "operation": operation, "changes": dict(result.changes)}))
-    else:
-        done = counts_text(result.changes)
-        verb = {"preview": "would be: ", "up": "", "refresh": "", "destroy": ""}[operation]
-        same = result.changes.get("same", 0)
-        out.print(
-            f"{verb}{done}; {same} unchanged" if done else f"nothing to do: {same} resources are as they should be"
-        )
-    if asked:
-        return int(result.changed)
-    return DIFFERENT if result.changed and getattr(options, "expect_no_changes", False) else 0
+        return result
+    done, same = counts_text(result.changes), result.changes.get("same", 0)
+    would = "would be: " if operation == "preview" else ""
+    out.print(f"{would}{done}; {same} unchanged" if done else f"nothing to do: {same} resources are as they should be")
+    return result
 
 
 def _ask(operation: Operation, stack: str) -> None:
