@@ -53,9 +53,26 @@ def destroy(options: argparse.Namespace) -> int:
     if server is not None:
         server.destroy()
         err.print("removed the embedded server and its data")
-    shutil.rmtree(stack_folder(stack), ignore_errors=True)
+    _forget(stack)
     out.print(f"stack {stack} is gone")
     return 0
+
+
+def _forget(stack: str) -> None:
+    """Remove the stack's own folder, but for the passphrase that secrets in the stack's file are encrypted with."""
+    from embedded.settings import encryption_salt
+
+    folder = stack_folder(stack)
+    if not folder.exists():
+        return
+    if not encryption_salt(project(), stack) or not (folder / "passphrase").exists():
+        shutil.rmtree(folder)
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "passphrase":
+            path.unlink()
 
 
 def _operate(operation: Operation, options: argparse.Namespace) -> int:

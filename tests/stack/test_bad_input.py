@@ -229,3 +229,15 @@ def test_apply_refuses_a_database_that_does_not_fit(
     for word in expected:
         assert word in done.stderr
     assert row == (0,)
+
+
+def test_a_destroyed_stack_keeps_what_its_files_secrets_are_encrypted_with(
+    project: Project, own_server: ServerFile
+) -> None:
+    """The stack comes up again without the password being set again."""
+    write(project, own_server, standIns=True)
+    with gone_afterwards(project):
+        project.succeed("up", "--stack", "own", "--yes")
+        project.succeed("destroy", "--stack", "own", "--yes")
+        assert [path.name for path in (project.folder / ".chatdb/own").iterdir()] == ["passphrase"]
+        project.succeed("up", "--stack", "own", "--yes")
