@@ -61,6 +61,22 @@ class DatabaseError(ChatdbError):
     """A statement failed on the server."""
 
 
+class AwsError(ChatdbError):
+    """AWS refuses, is not reached, or is not asked for want of credentials or region.
+
+    Args:
+        message: As in `ChatdbError`, and so on.
+        detail: AWS's own words.
+        hint: What to do.
+        state: What state things are in.
+        code: AWS's own code, as "AccessDeniedException"; empty where AWS did not answer.
+    """
+
+    def __init__(self, message: str, *, detail: str, hint: str, state: str, code: str = "") -> None:
+        super().__init__(message, detail=detail, hint=hint, state=state)
+        self.code = code
+
+
 def unknown_name(kind: str, name: str, known: list[str]) -> UnknownNameError:
     """Return the error for a name that is not among the known ones, with the closest one as the hint.
 

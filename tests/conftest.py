@@ -10,7 +10,7 @@ import pytest
 from embedded.engine.postgresql import PostgresqlProvider
 from embedded.server import ServerFile
 from infra.connection import Target
-from tests.support import majors, postgres
+from tests.support import aws, majors, postgres
 from tests.support.provider import provider_of
 
 
@@ -18,6 +18,13 @@ from tests.support.provider import provider_of
 def server() -> Iterator[ServerFile]:
     """PostgreSQL 18, one server for all tests of a worker, as its superuser."""
     with postgres.running_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[aws.Aws]:
+    """AWS by moto's server, one for all tests of a worker."""
+    with aws.running_aws() as running:
         yield running
 
 
