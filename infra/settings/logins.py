@@ -1,0 +1,45 @@
+"""The keys that limit what a product's login roles may take of the server. Part of `infra.settings.model`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
+
+
+class LoginSettings(BaseModel):
+    """Limits and timeouts of the logins; times are in milliseconds, where 0 means no limit."""
+
+    app_connection_limit: Annotated[int, Field(ge=-1, le=10_000)] = Field(
+        default=50, description="Connections each product's service may hold at once; -1 for no limit.", examples=["50"]
+    )
+    app_statement_timeout: Milliseconds = Field(
+        default=15_000,
+        description="Longest statement of the services, in milliseconds; 0 for no limit.",
+        examples=["15000"],
+    )
+    readonly_connection_limit: Annotated[int, Field(ge=-1, le=10_000)] = Field(
+        default=10, description="Connections each readonly login may hold at once; -1 for no limit.", examples=["10"]
+    )
+    readonly_statement_timeout: Milliseconds = Field(
+        default=60_000,
+        description="Longest statement of the readonly logins, in milliseconds; 0 for no limit.",
+        examples=["60000"],
+    )
+    lock_timeout: Milliseconds = Field(
+        default=3_000,
+        description="How long services and readonly logins wait for a lock, in milliseconds; 0 for no limit.",
+        examples=["3000"],
+    )
+    idle_in_transaction_timeout: Milliseconds = Field(
+        default=30_000,
+        description="How long their transactions may stand idle, in milliseconds; 0 for no limit.",
+        examples=["30000"],
+    )
+    transaction_timeout: Milliseconds = Field(
+        default=120_000,
+        description="Their longest transaction, in milliseconds; 0 for no limit; PostgreSQL 17 and later.",
+        examples=["120000"],
+    )

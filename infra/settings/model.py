@@ -1,0 +1,66 @@
+"""Every key of a stack with its type, default, description and example; what the keys say together is in `rules`.
+
+Pure. Called by `infra.settings`. Keys of one subject stand together: `server`, `logins`, and here the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from infra import products
+from infra.settings import rules
+from infra.settings.logins import LoginSettings
+from infra.settings.server import ServerSettings
+
+
+def _from_json(value: Any) -> Any:
+    """Decode a list as Pulumi hands it over: JSON in a string; what is none stays, for pydantic to refuse."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+class StackSettings(ServerSettings, LoginSettings):
+    """What one stack says of its server, its products and how careful to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True)
+
+    products: Annotated[tuple[str, ...], BeforeValidator(_from_json)] = Field(
+        default_factory=lambda: tuple(products.names()),
+        description="Products this stack carries; all of them where the key is absent.",
+        examples=['["lyra", "storefront"]'],
+    )
+    stand_ins: bool = Field(
+        default=False,
+        description="Make stand-ins of the application's tables (users, agents, accounts); not in production.",
+        examples=["true"],
+    )
+    adopt: bool = Field(
+        default=False,
+        description="Take over tables that stand already where they equal a known version exactly.",
+        examples=["true"],
+    )
+    on_destroy: Literal["drop", "keep"] = Field(
+        default="keep",
+        description="What `destroy` does with databases: drop removes them with all data, keep protects them.",
+        examples=["keep"],
+    )
+    production: bool = Field(
+        default=False,
+        description="Marks the stack as production: TLS, no stand-ins, databases kept, steps back refused.",
+        examples=["true"],
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Collect every contradiction between keys, so that one run reports them all."""
+        if mistakes := rules.contradictions(self):
+            raise ValueError("\n".join(mistakes))
+        return self

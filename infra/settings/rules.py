@@ -1,0 +1,67 @@
+"""What the keys of a stack may not say together. Pure; called by the validator of `infra.settings.model`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import TYPE_CHECKING
+
+from infra import products
+
+if TYPE_CHECKING:
+    from infra.settings.model import StackSettings
+
+ENCRYPTING_MODES = ("require", "verify-ca", "verify-full")
+
+
+def contradictions(settings: StackSettings) -> list[str]:
+    """Return every contradiction between keys, a line each: `key: what is wrong; for example …`."""
+    return [*_product_mistakes(settings.products), *_server_mistakes(settings), *_production_mistakes(settings)]
+
+
+def _product_mistakes(names: tuple[str, ...]) -> list[str]:
+    """Return what is wrong with the chosen products."""
+    known = products.names()
+    mistakes = []
+    if not names:
+        mistakes.append(f"products: names no product; for example {json.dumps(known[:2])}")
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {close[0]}" if close else ""
+            mistakes.append(f"products: there is no product {name!r}{meant}; known: {', '.join(known)}")
+    if len(set(names)) != len(names):
+        mistakes.append("products: names a product twice; name each once")
+    return mistakes
+
+
+def _server_mistakes(settings: StackSettings) -> list[str]:
+    """Return what is missing to reach a server."""
+    if settings.server_file:
+        if settings.host:
+            return ["host: stands beside serverFile; keep one of the two"]
+        return []
+    mistakes = []
+    if not settings.host:
+        mistakes.append("host: is missing, and no serverFile stands in for it; for example db.example.com")
+    if not settings.username:
+        mistakes.append("username: is missing; for example postgres")
+    if not settings.password.get_secret_value():
+        mistakes.append("password: is missing; set it with `chatdb config set --secret chatdb:password`")
+    return mistakes
+
+
+def _production_mistakes(settings: StackSettings) -> list[str]:
+    """Return what a production stack may not ask for."""
+    mistakes = []
+    if settings.ssl_mode in ("verify-ca", "verify-full") and not settings.ssl_root_cert:
+        mistakes.append(f"sslRootCert: is missing for sslMode {settings.ssl_mode}; for example certs/rds-ca.pem")
+    if not settings.production:
+        return mistakes
+    if settings.stand_ins:
+        mistakes.append("standIns: is true, and production never makes stand-ins; for example false")
+    if settings.on_destroy == "drop":
+        mistakes.append("onDestroy: is drop, and production keeps its databases; for example keep")
+    if settings.ssl_mode not in ENCRYPTING_MODES:
+        mistakes.append(f"sslMode: is {settings.ssl_mode}, and production asks for TLS; for example verify-full")
+    return mistakes
