@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from embedded.engine.postgresql import PostgresqlProvider
 from embedded.server import ServerFile
 from infra.connection import Target
-from tests.support import aws, majors, postgres
+from tests.support import aws, majors, pgbouncer, postgres
 from tests.support.provider import provider_of
 
 
@@ -66,6 +67,20 @@ def product_database(server: ServerFile) -> Iterator[Callable[..., Target]]:
 
         def give(name: str, *, stand_ins: bool = True, on: ServerFile | None = None) -> Target:
             return stack.enter_context(postgres.product_database(on or server, name, stand_ins=stand_ins))
+
+        yield give
+
+
+@pytest.fixture
+def pooled() -> Iterator[Callable[..., Target]]:
+    """Give a database through PgBouncer: `pooled(database, mode="session")`; skipped, with the reason, without one."""
+    with contextlib.ExitStack() as stack:
+
+        def give(target: Target, **options: Any) -> Target:
+            try:
+                return stack.enter_context(pgbouncer.pooler(target, **options))
+            except majors.NotToBeHad as reason:
+                pytest.skip(str(reason))
 
         yield give
 

@@ -94,7 +94,7 @@ class Run:
         """Refuse a pooled connection, take the lock, make the ledger where there is none, and read it."""
         from infra.migrations import lock, pooling
 
-        pooling.refuse_pooled(session.connection, self.target)
+        session.pid = pooling.refuse_pooled(session.connection, self.target)
         session.take_role()
         lock.acquire(session.connection, self.target.label, wait_s=self.options.runner_wait_s, report=self.report)
         if not has_ledger:

@@ -74,8 +74,10 @@ class Session:
         self.role = f"SET ROLE {name};" if target.role else "RESET ROLE;"
         self.local_role = f"SET LOCAL ROLE {name};" if target.role else ""
         self._monitor: psycopg.Connection[Any] | None = None
+        self._blind = False  # a pooler has no second session to give, so nobody looks
         report(Event(kind="connecting", text=f"connecting to {target.label}"))
         self.connection = _connect_patiently(target.to(role=""), report, connect_wait_s)
+        self.pid = self.connection.info.backend_pid  # a pooler gives out others than the server's
         report(Event(kind="connected", text=f"connected to {target.label}"))
         # Before each batch: what an earlier file set for the session must not reach the next one.
         settings = ["RESET ALL", "SET client_encoding = 'UTF8'"]
@@ -229,12 +231,20 @@ class Session:
 
     def _look(self) -> tuple[Blocker, ...]:
         """Return who blocks us now; nobody where that cannot be found out."""
+        from infra.migrations import pooling
         from infra.migrations.blockers import BLOCKING, blockers_of
 
+        if self._blind:
+            return ()
         try:
             if self._monitor is None or self._monitor.closed:
                 self._monitor = connect(self.target.to(role="", application_name="chatdb monitor"))
-            return blockers_of(self._monitor, BLOCKING, (self.connection.info.backend_pid,))
+                pooling.ask(self._monitor, "SET statement_timeout = '5s'")
+                if not pooling.answered(self._monitor, within_s=pooling.PATIENCE_S):
+                    self._blind = True
+                    self._monitor.close()
+                    return ()
+            return blockers_of(self._monitor, BLOCKING, (self.pid,))
         except (psycopg.Error, ConnectionFailedError):
             return ()  # to look is a courtesy: no connection to spare must not stop a migration
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,6 +56,17 @@ def test_a_lock_that_is_not_had_in_time_gives_up_and_names_the_blocker(database:
     assert {event.kind for event in events} >= {"waiting", "retrying"}
     named = [blocker for event in events for blocker in event.blockers]
     assert {(blocker.pid, blocker.application) for blocker in named} == {(pid, "report")}
+
+
+def test_the_blocker_is_named_behind_a_pooler_in_session_mode_too(
+    database: Target, pooled: Callable[..., Target]
+) -> None:
+    """The pooler tells its clients another process id than the server knows."""
+    runner.apply(database, filename.parse_all(tables(1)), options=Options())
+    budget = Options(lock_timeout_ms=400, lock_budget_s=0.5)
+    with reader(database) as blocking, pytest.raises(LockWaitError) as caught:
+        runner.apply(pooled(database, mode="session"), filename.parse_all(with_column()), options=budget)
+    assert f"in the way: pid {blocking.info.backend_pid}, {database.user} (report)" in caught.value.detail
 
 
 def test_once_the_blocker_has_ended_the_file_is_applied(database: Target) -> None:

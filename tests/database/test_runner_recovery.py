@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -160,30 +161,44 @@ def test_a_server_that_restarts_is_waited_for(tmp_path: Path, sign: signal.Signa
         embedded.destroy()
 
 
-def test_a_pooled_connection_is_refused_with_the_reason(database: Target) -> None:
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_connection_pooled_by_transactions_is_refused_with_the_reason(
+    database: Target, pooled: Callable[..., Target], size: int
+) -> None:
     """In transaction mode neither the lock nor a setting holds from one transaction to the next."""
-    with proxies.transaction_pooler(database) as pooled:
-        with pytest.raises(PooledConnectionError) as caught:
-            runner.apply(pooled, filename.parse_all(tables(1)), options=Options())
-        assert str(caught.value) == (
-            f"{pooled.label} is a pooled connection in transaction mode\n"
-            "DETAIL: two transactions of this one connection ran in different sessions of the server, so its advisory "
-            "lock and its settings would not hold\n"
-            "HINT: Use the direct connection: on Neon the host without `-pooler`, on Supabase port 5432, with "
-            "PgBouncer the server behind it.\n"
-            "STATE: Nothing was changed."
-        )
-        runner.apply(database, filename.parse_all(tables(1)), options=Options())
-        assert runner.status(pooled, filename.parse_all(tables(1))).version == 1
+    target = pooled(database, size=size)
+    with pytest.raises(PooledConnectionError) as caught:
+        runner.apply(target, filename.parse_all(tables(1)), options=Options())
+    assert str(caught.value) == (
+        f"{target.label} is a pooled connection in transaction mode\n"
+        "DETAIL: two transactions of this one connection ran in different sessions of the server, so its advisory "
+        "lock and its settings would not hold\n"
+        "HINT: Use the direct connection: on Neon the host without `-pooler`, on Supabase port 5432, with "
+        "PgBouncer the server behind it.\n"
+        "STATE: Nothing was changed."
+    )
+    runner.apply(database, filename.parse_all(tables(1)), options=Options())
+    assert runner.status(target, filename.parse_all(tables(1))).version == 1
 
 
-def test_a_pooled_connection_with_nothing_to_do_is_no_matter(database: Target, tmp_path: Path) -> None:
+def test_a_connection_pooled_by_transactions_with_nothing_to_do_is_no_matter(
+    database: Target, pooled: Callable[..., Target], tmp_path: Path
+) -> None:
     """One statement needs no session."""
     (tmp_path / "0001_table_1.sql").write_text(tables(1)["0001_table_1.sql"], encoding="utf-8")
     migrations = directory.read(tmp_path)
     runner.apply(database, migrations, options=Options())
-    with proxies.transaction_pooler(database) as pooled:
-        assert runner.apply(pooled, migrations, options=Options()).names == ()
+    assert runner.apply(pooled(database), migrations, options=Options()).names == ()
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_connection_pooled_by_sessions_is_as_good_as_a_direct_one(
+    database: Target, pooled: Callable[..., Target], size: int
+) -> None:
+    """Each client keeps its session; a pool with none to spare does not hold the run up."""
+    migrations = filename.parse_all(MIXED)
+    assert runner.apply(pooled(database, mode="session", size=size), migrations, options=Options()).version == 6
+    assert [row.name for row in runner.status(database, migrations).rows] == [m.name for m in migrations]
 
 
 def test_a_plain_line_in_between_is_no_pooler(database: Target) -> None:
