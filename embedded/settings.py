@@ -157,9 +157,17 @@ def open_vault(project: Path, stack: str) -> Vault:
     return vault_of(project, stack, salt)
 
 
-def vault_of(project: Path, stack: str, salt: str) -> Vault:
-    """Return the vault of a stack's secrets: that of the salt, or a new one where the salt is empty."""
-    return Vault(_find_passphrase(state.folder_of(project, stack), stack=stack, create=not salt), salt)
+def vault_of(project: Path, stack: str, salt: str, *, other: bool = False) -> Vault:
+    """Return the vault of a stack's secrets: that of the salt, or a new one where the salt is empty.
+
+    The variables name the passphrase of the stack that a run is about. `other`: this is a stack that it refers to, and
+    the passphrase that was generated for it comes first.
+    """
+    folder = state.folder_of(project, stack)
+    generated = folder / "passphrase"
+    if other and generated.exists():
+        return Vault(generated.read_text(encoding="utf-8").strip(), salt)
+    return Vault(_find_passphrase(folder, stack=stack, create=not salt), salt)
 
 
 def _find_passphrase(folder: Path, *, stack: str, create: bool) -> str:

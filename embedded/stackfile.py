@@ -68,14 +68,19 @@ def outputs(project: Path, stack: str, *, show_secrets: bool = False) -> dict[st
     return dict(unwrap(found) if show_secrets else mask(found))
 
 
-def outputs_with_marks(project: Path, stack: str) -> dict[str, Any]:
+def outputs_with_marks(project: Path, stack: str, *, other: bool = False) -> dict[str, Any]:
     """Return the outputs of a stack as they were after its last update, their secrets marked.
+
+    Args:
+        project: Folder of the project.
+        stack: Name of the stack.
+        other: It is another one than the stack this run is about.
 
     Raises:
         ChatdbError: The stack has no state, or its passphrase is not known.
     """
     deployment = _existing(project, stack)
-    vault = settings.vault_of(project, stack, state.salt_of(deployment))
+    vault = settings.vault_of(project, stack, state.salt_of(deployment), other=other)
     roots = [item for item in deployment["deployment"].get("resources") or () if item["type"] == steps.STACK_TYPE]
     return dict(state.decoded(roots[0], vault).get("outputs", {})) if roots else {}
 

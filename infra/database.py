@@ -27,6 +27,7 @@ class Arguments:
     product: Product
     server: Server
     settings: StackSettings
+    promotion_override: str = ""
 
 
 class ChatDatabase(pulumi.ComponentResource):
@@ -34,10 +35,12 @@ class ChatDatabase(pulumi.ComponentResource):
 
     Attributes:
         summary: Version, digest, database and role names; no secret.
+        release: What was verified last, for a stack that takes from this one; no secret.
         connections: For each login its user and password; a secret.
     """
 
     summary: pulumi.Output[dict[str, Any]]
+    release: pulumi.Output[dict[str, Any]]
     connections: pulumi.Output[dict[str, Any]]
 
     def __init__(self, name: str, arguments: Arguments, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -80,6 +83,7 @@ class ChatDatabase(pulumi.ComponentResource):
             stand_ins=settings.stand_ins,
             adopt=settings.adopt,
             stack=pulumi.get_stack(),
+            promotion_override=arguments.promotion_override,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 deleted_with=database,
@@ -98,6 +102,7 @@ class ChatDatabase(pulumi.ComponentResource):
                 "roles": {"owner": names.owner, **names.logins},
             }
         )
+        self.release = migrations.release
         self.connections = pulumi.Output.from_input(
             {
                 kind: {"user": names.logins[kind], "password": credential.password}

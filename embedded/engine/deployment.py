@@ -21,6 +21,7 @@ from embedded.engine.values import mask
 from embedded.engine.work import Work
 from embedded.events import Report, Result, StepEvent
 from embedded.settings import Config
+from infra.errors import ChatdbError
 
 
 def run(
@@ -100,7 +101,14 @@ class Stack:
         if project and project[-1] != self.config.project:
             other = f"{name} is not of {self.config.project}"
             raise NotDoneError("a reference to another project's stack", detail=other)
-        return stackfile.outputs_with_marks(self.project, stack)
+        if not state.StateFile(self.project, stack).path.exists():
+            raise ChatdbError(
+                f"stack {stack}, which stack {self.name} refers to, is not up",
+                detail=f"there is no state of it in .chatdb/{stack}",
+                hint=f"Bring it up first: chatdb up --stack {stack}",
+                state="Nothing was changed.",
+            )
+        return stackfile.outputs_with_marks(self.project, stack, other=True)
 
 
 def _run(stack: Stack, what: Callable[[Callable[[], Work]], None], *, dry: bool, report: Report) -> Work:

@@ -101,6 +101,15 @@ def digest(migrations: Sequence[Migration]) -> str:
     return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
+def digests(migrations: Sequence[Migration]) -> dict[str, str]:
+    """Return for each version, as people read it, the digest of the files up to it: what `digest` gives for those."""
+    so_far, found = hashlib.sha256(), {}
+    for migration in migrations:
+        so_far.update(f"{migration.name} {migration.checksum}\n".encode())
+        found[migration.label] = f"sha256:{so_far.hexdigest()}"
+    return found
+
+
 def check_chain(rows: Sequence[LedgerRow]) -> None:
     """Follow the chained hashes.
 

@@ -7,13 +7,13 @@ The names `infra.migrations.resource` and `MigrationsProvider` stand in every st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from infra import products, verification
+from infra import commit, products, promotion, verification
 from infra.connection import connect
 from infra.errors import ChatdbError, ConnectionFailedError
 from infra.hooks import product_hooks
@@ -59,7 +59,7 @@ class MigrationsProvider(PlainErrorProvider):
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Apply everything pending and verify."""
-        return UpdateResult(_apply(_news))
+        return UpdateResult(_apply(_news, _olds))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Report the version that is live and each difference from its snapshot; gone with its database."""
@@ -70,7 +70,10 @@ class MigrationsProvider(PlainErrorProvider):
             if error.sqlstate == NO_DATABASE:
                 return ReadResult(None, {})
             raise
-        return ReadResult(id_, {**props, **_facts(status, migrations), "drift": _drift(props, status.version)})
+        drift = _drift(props, status.version)
+        # What was verified last stays released while the database is not as it must be.
+        release = props.get("release") if drift else _release(status, migrations, props)
+        return ReadResult(id_, {**props, **_facts(status, migrations), "release": release, "drift": drift})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Leave the data: rows go with their database, or by `chatdb rollback`, never by losing a resource."""
@@ -97,13 +100,18 @@ def _pending(olds: dict[str, Any], news: dict[str, Any], migrations: tuple[Migra
     return [migration.name for migration in migrations if migration.name not in applied]
 
 
-def _apply(props: dict[str, Any]) -> dict[str, Any]:
+def _apply(props: dict[str, Any], olds: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Apply, verify and return the outputs; what was released before, `olds` say."""
     migrations = _migrations(props)
     target = target_of(props)
     done = runner.apply(
         target,
         migrations,
-        options=Options(stack=props["stack"], tool_version=VERSION),
+        options=Options(
+            stack=props["stack"],
+            actor=promotion.actor(target.user, props.get("promotionOverride", "")),
+            tool_version=VERSION,
+        ),
         hooks=product_hooks(
             products.load(props["product"]), stand_ins=bool(props["standIns"]), adopt=bool(props["adopt"])
         ),
@@ -111,7 +119,9 @@ def _apply(props: dict[str, Any]) -> dict[str, Any]:
     if not done.names:
         # The runner verifies what it has changed; an update for drift or a new password changes nothing.
         _verified(props, done.version).require()
-    return {**props, **_facts(runner.status(target, migrations), migrations), "drift": []}
+    status = runner.status(target, migrations)
+    release = _release(status, migrations, olds or {}, commit.current(products.PROJECT_ROOT))
+    return {**props, **_facts(status, migrations), "release": release, "drift": []}
 
 
 def _drift(props: dict[str, Any], version: int) -> list[str]:
@@ -135,16 +145,39 @@ def _facts(status: Status, migrations: tuple[Migration, ...]) -> dict[str, Any]:
     }
 
 
+def _release(
+    status: Status, migrations: tuple[Migration, ...], before: Mapping[str, Any], commit_now: str = ""
+) -> dict[str, Any]:
+    """Return what the stack releases: where the database is, since when, by which commit, on whose authority.
+
+    All but the commit is read from the ledger. While that has not moved, the commit of the run that moved it stays.
+    """
+    facts = _facts(status, migrations)
+    newest = status.rows[-1] if status.rows else None
+    released = before.get("release") or {}
+    moved = released.get("ledgerHash") != facts["ledgerHash"]
+    return {
+        **{key: facts[key] for key in ("version", "digest", "ledgerHash")},
+        "digests": planner.digests([migration for migration in migrations if migration.version <= status.version]),
+        "appliedAt": newest.finished_at.isoformat(timespec="seconds") if newest and newest.finished_at else "",
+        "commit": commit_now if moved else released.get("commit", ""),
+        "override": promotion.reason_of(newest.actor) if newest else "",
+    }
+
+
 class Migrations(Resource, module="chatdb", name="Migrations"):
     """The versioned DDL of one database.
 
     Attributes:
         version: Version the database is at, four digits.
         digest: Digest of the files up to that version.
+        release: What was verified there: version, digest (`digests`: of each version before too), ledgerHash, appliedAt
+            (UTC, ISO 8601), commit and override, the reason where a promotion passed without a release of its source.
     """
 
     version: pulumi.Output[str]
     digest: pulumi.Output[str]
+    release: pulumi.Output[dict[str, Any]]
 
     def __init__(
         self,
@@ -163,6 +196,7 @@ class Migrations(Resource, module="chatdb", name="Migrations"):
         stand_ins: bool,
         adopt: bool,
         stack: str,
+        promotion_override: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props: dict[str, Any] = {
@@ -180,7 +214,9 @@ class Migrations(Resource, module="chatdb", name="Migrations"):
             "standIns": stand_ins,
             "adopt": adopt,
             "stack": stack,
+            "promotionOverride": promotion_override,
             "version": None,
             "digest": None,
+            "release": None,
         }
         super().__init__(MigrationsProvider(), name, props, opts)

@@ -36,6 +36,8 @@ def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] 
     mistakes = _mistakes(values)
     if values.get("password") and f"{prefix}password" not in secret_keys:
         mistakes.append("password: stands in plain text; set it with `chatdb config set --secret chatdb:password`")
+    if values.get("promoteFrom") == stack:
+        mistakes.append("promoteFrom: names this stack itself; for example dev")
     if not mistakes:
         return StackSettings.model_validate(values)
     count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"

@@ -1,6 +1,6 @@
 """Every key of a stack with its type, default, description and example; what the keys say together is in `rules`.
 
-Pure. Called by `infra.settings`. Keys of one subject stand together: `server`, `logins`, and here the rest.
+Pure. Called by `infra.settings`. Keys of one subject stand together: `server`, `logins`, `promotion`; here the rest.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from infra import products
 from infra.settings import rules
 from infra.settings.logins import LoginSettings
+from infra.settings.promotion import PromotionSettings
 from infra.settings.server import ServerSettings
 
 
@@ -27,7 +28,7 @@ def _from_json(value: Any) -> Any:
         return value
 
 
-class StackSettings(ServerSettings, LoginSettings):
+class StackSettings(ServerSettings, LoginSettings, PromotionSettings):
     """What one stack says of its server, its products and how careful to be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from typing import TYPE_CHECKING
 
 from infra import products
@@ -12,11 +13,18 @@ if TYPE_CHECKING:
     from infra.settings.model import StackSettings
 
 ENCRYPTING_MODES = ("require", "verify-ca", "verify-full")
+# Longest reason of a promotion's override, in characters: it stands in a column of the ledger.
+REASON_LENGTH = 200
 
 
 def contradictions(settings: StackSettings) -> list[str]:
     """Return every contradiction between keys, a line each: `key: what is wrong; for example …`."""
-    return [*_product_mistakes(settings.products), *_server_mistakes(settings), *_production_mistakes(settings)]
+    return [
+        *_product_mistakes(settings.products),
+        *_server_mistakes(settings),
+        *_production_mistakes(settings),
+        *_promotion_mistakes(settings.promote_from, settings.promotion_override),
+    ]
 
 
 def _product_mistakes(names: tuple[str, ...]) -> list[str]:
@@ -65,3 +73,15 @@ def _production_mistakes(settings: StackSettings) -> list[str]:
     if settings.ssl_mode not in ENCRYPTING_MODES:
         mistakes.append(f"sslMode: is {settings.ssl_mode}, and production asks for TLS; for example verify-full")
     return mistakes
+
+
+def _promotion_mistakes(source: str, reason: str) -> list[str]:
+    """Return what is wrong with the source of promotions or the reason of an override."""
+    if source and not re.fullmatch(r"[\w.-]+|[\w.-]+/[\w.-]+/[\w.-]+", source):
+        return ["promoteFrom: is neither a stack's name nor organization/project/stack; for example dev"]
+    if reason and not source:
+        return ["promotionOverride: overrides nothing, since there is no promoteFrom; remove it"]
+    if reason != reason.strip() or not reason.isprintable() or len(reason) > REASON_LENGTH:
+        example = "for example incident 42: index for the inbox"
+        return [f"promotionOverride: is no line of at most {REASON_LENGTH} characters; {example}"]
+    return []

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 from pulumi.output import UNKNOWN
 
-from infra import products
+from infra import commit, products
 from infra.connection import Target, connect
-from infra.migrations import directory
+from infra.migrations import directory, ledger, planner
+from infra.migrations.errors import BrokenLedgerError
 from infra.migrations.preflight import PrerequisiteMissingError
 from infra.migrations.resource import MigrationsProvider
 from infra.verification import VerificationFailedError
@@ -138,6 +140,68 @@ def test_read_reports_drift_and_the_next_update_refuses_it_by_name(made: tuple[T
     assert provider.diff("id", read.outs, news).changes is True
     with pytest.raises(VerificationFailedError, match="lyra is not what version 0003 says"):
         provider.update("id", read.outs, news)
+
+
+def release_of(outs: dict[str, Any] | None) -> dict[str, Any]:
+    assert outs is not None
+    released: dict[str, Any] = outs["release"]
+    return released
+
+
+def test_the_release_says_what_was_verified_and_what_the_ledger_says_of_it(made: tuple[Target, dict[str, Any]]) -> None:
+    """Version, digests, chained hash and time; the same again when it is read, or updated with nothing to apply."""
+    target, state = made
+    released = release_of(state)
+    with connect(target) as connection:
+        newest = connection.execute(
+            "SELECT to_char(version, 'FM0000'), chained_hash, extract(epoch FROM date_trunc('second', finished_at)) "
+            "FROM chatdb.ledger ORDER BY sequence DESC LIMIT 1"
+        ).fetchone()
+    applied_at = datetime.fromisoformat(released["appliedAt"]).timestamp()
+    assert (released["version"], released["ledgerHash"], applied_at) == newest
+    assert released["digest"] == released["digests"]["0003"] == state["digest"]
+    assert list(released["digests"]) == ["0001", "0002", "0003"]
+    assert released["override"] == ""
+    assert release_of(provider.read("id", state).outs) == released
+    assert release_of(provider.update("id", state, checked(state, inputs(target))).outs) == released
+
+
+def test_the_commit_is_that_of_the_run_that_moved_the_ledger(empty: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later run that applies nothing, from another commit, leaves it."""
+    monkeypatch.setattr(commit, "current", lambda _folder: "first")
+    two = {name: lines for name, lines in inputs(empty)["migrations"].items() if not name.startswith("0003")}
+    state = provider.create(checked({}, inputs(empty, migrations=two))).outs
+    assert release_of(state)["commit"] == "first"
+    monkeypatch.setattr(commit, "current", lambda _folder: "second")
+    assert state is not None
+    same = provider.update("id", state, checked(state, inputs(empty, migrations=two))).outs
+    assert release_of(same)["commit"] == "first"
+    moved = provider.update("id", state, checked(state, inputs(empty))).outs
+    assert release_of(moved)["commit"] == "second"
+
+
+def test_what_has_drifted_is_released_as_it_was_verified_last(made: tuple[Target, dict[str, Any]]) -> None:
+    """An index dropped by hand: a refresh shows it, and the release stays that of what was verified."""
+    target, state = made
+    with connect(target) as connection:
+        connection.execute("DROP INDEX idx_chat_messages_sender")
+    read = provider.read("id", state).outs
+    assert read is not None
+    assert read["drift"] != []
+    assert read["release"] == state["release"]
+
+
+def test_an_override_leaves_its_reason_in_the_ledger_and_in_the_release(empty: Target) -> None:
+    """Each row that it let through says so, and the chain of hashes covers it."""
+    state = provider.create(checked({}, inputs(empty, promotionOverride="incident 42"))).outs
+    assert release_of(state)["override"] == "incident 42"
+    with connect(empty) as connection:
+        actors = connection.execute("SELECT DISTINCT actor FROM chatdb.ledger").fetchall()
+        assert actors == [(f"{empty.user}, promotion override: incident 42",)]
+        planner.check_chain(ledger.read(connection))
+        connection.execute("UPDATE chatdb.ledger SET actor = %s WHERE sequence = 2", (empty.user,))
+        with pytest.raises(BrokenLedgerError, match="row 2"):
+            planner.check_chain(ledger.read(connection))
 
 
 def test_read_of_a_dropped_database_says_it_is_gone(made: tuple[Target, dict[str, Any]]) -> None:

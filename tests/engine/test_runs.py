@@ -183,6 +183,27 @@ def test_a_stack_reference_reads_outputs_and_keeps_secrets(toy: Toy, name: str) 
     assert "hush-hush" not in (toy.folder / ".chatdb/prod/stack.json").read_text()
 
 
+def test_a_stack_reference_needs_the_other_stack_to_be_up(toy: Toy) -> None:
+    """The error names it and says how to bring it up."""
+    with pytest.raises(ChatdbError, match="stack staging, which stack dev refers to, is not up") as raised:
+        toy.up("pulumi.StackReference('staging')\n")
+    assert "chatdb up --stack staging" in raised.value.hint
+    assert raised.value.state == "Nothing was changed."
+
+
+def test_a_stack_reference_opens_the_other_stack_with_its_own_passphrase(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable holds the passphrase of the stack that runs; the other one has the one generated for it."""
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
+    toy.up("pulumi.export('pw', Output.secret('hush-hush'))\n")
+    (toy.folder / "Pulumi.prod.yaml").write_text("config: {}\n")
+    toy.program("pulumi.export('pw', pulumi.StackReference('dev').require_output('pw'))\n")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "that of prod alone")
+    toy.run("up", stack="prod")
+    assert stackfile.outputs(toy.folder, "prod", show_secrets=True) == {"pw": "hush-hush"}
+
+
 def test_a_failure_leaves_the_rest_done_and_the_next_run_goes_on(toy: Toy) -> None:
     """What does not depend on the failed one is made; the error names it; the next run makes what is missing."""
     text = "a = Thing('a', text='{}')\nThing('b', text=a.size.apply(str))\nThing('c')\npulumi.export('size', a.size)\n"

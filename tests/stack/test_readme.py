@@ -83,17 +83,16 @@ def test_make_test_is_what_ci_runs() -> None:
 def test_the_commands_of_the_two_command_start(fresh: Project) -> None:
     """From `make up` to `make destroy`, each exits 0, and what the README shows of the output is there."""
     order = [command for command in COMMANDS if command in LIFE and not command.startswith("make d")]
-    for command in [*order, "make down", "make up", "make destroy"]:
+    for command in [*order, "make down", "make up"]:
         done = run(fresh, command)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         if command == order[0]:
             assert "futureguide  version 0002  verified, 311 facts" in done.stdout
             assert "  connect  chatdb psql --product futureguide" in done.stdout
-    assert not (fresh.folder / ".chatdb/dev").exists()
 
 
 def test_the_commands_for_a_server_of_your_own(fresh: Project, own_server: ServerFile) -> None:
-    """The three settings are written, the password encrypted; the preview then reaches for the server."""
+    """The three settings are written, the password encrypted; the preview then reaches for the server, dev being up."""
     stack_file = fresh.folder / "Pulumi.prod.yaml"
     before = stack_file.read_text()
     said = ""
@@ -108,6 +107,13 @@ def test_the_commands_for_a_server_of_your_own(fresh: Project, own_server: Serve
     assert own_server.password not in written
     assert "secure: v1:" in written
     assert "+ lyra-database  Database" in said
+
+
+def test_the_last_command_of_the_start_removes_what_the_first_made(fresh: Project) -> None:
+    """`make destroy`, once what is promoted from dev was."""
+    done = run(fresh, "make destroy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (fresh.folder / ".chatdb/dev").exists()
 
 
 def test_the_commands_without_a_stack(fresh: Project, own_server: ServerFile) -> None:

@@ -278,4 +278,5 @@ def test_a_digest_tells_one_set_of_files_from_another() -> None:
     ]
     assert len(set(digests)) == len(digests)
     assert planner.digest([ONE, TWO]) == digests[2]
+    assert planner.digests([ONE, TWO]) == {"0001": digests[1], "0002": digests[2]}
     assert digests[0] == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

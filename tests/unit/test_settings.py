@@ -112,6 +112,33 @@ def test_every_mistake_is_reported_in_one_go() -> None:
             "chatdb:sslMode: is prefer, and production asks for TLS; for example verify-full",
             id="production without TLS",
         ),
+        pytest.param(
+            {"promoteFrom": "test"},
+            "chatdb:promoteFrom: names this stack itself; for example dev",
+            id="promotion from itself",
+        ),
+        pytest.param(
+            {"promoteFrom": "org/dev"},
+            "chatdb:promoteFrom: is neither a stack's name nor organization/project/stack; for example dev",
+            id="promotion from a name in two parts",
+        ),
+        pytest.param(
+            {"promotionOverride": "incident 42"},
+            "chatdb:promotionOverride: overrides nothing, since there is no promoteFrom; remove it",
+            id="override of no gate",
+        ),
+        pytest.param(
+            {"promoteFrom": "dev", "promotionOverride": "one\x1ftwo"},
+            "chatdb:promotionOverride: is no line of at most 200 characters; "
+            "for example incident 42: index for the inbox",
+            id="reason with a control character",
+        ),
+        pytest.param(
+            {"promoteFrom": "dev", "promotionOverride": "x" * 201},
+            "chatdb:promotionOverride: is no line of at most 200 characters; "
+            "for example incident 42: index for the inbox",
+            id="reason too long",
+        ),
     ],
 )
 def test_a_mistake_names_its_key_what_is_wrong_and_what_would_do(changes: dict[str, str], expected: str) -> None:
