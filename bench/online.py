@@ -30,6 +30,7 @@ from infra.connection import Target, connect
 from infra.migrations import directory, filename, runner
 from infra.migrations.model import Event
 from infra.migrations.options import Options
+from infra.naming import role_names
 
 RATE = 200  # transactions a second
 QUIET_S = 8  # seconds of writing before anything changes
@@ -167,9 +168,9 @@ def product_database(server: ServerFile, name: str, rows: int) -> Iterator[Targe
     with connect(server.target()) as connection:
         connection.execute("SELECT set_config('client_min_messages', 'error', false)")
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(f"bench_{name}")))
-        roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [product.app_role]).fetchall()
-        if not roles:
-            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(product.app_role)))
+        for role in role_names(product).serving.values():  # policies name them
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
     target = server.target(f"bench_{name}")
     with connect(target) as connection:
         connection.execute(product.stand_ins_file.read_bytes())

@@ -158,7 +158,12 @@ COMMANDS: tuple[Command, ...] = (
         run="cli.access:url",
         options=(
             ONE_PRODUCT,
-            option("--role", default="app", metavar="ROLE", help="app, readonly or migrator"),
+            option(
+                "--role",
+                default="app",
+                metavar="ROLE",
+                help="app, readonly, migrator or, where the product has it, analytics",
+            ),
             STACK,
             ENGINE,
         ),
@@ -170,7 +175,12 @@ COMMANDS: tuple[Command, ...] = (
         run="cli.access:psql",
         options=(
             ONE_PRODUCT,
-            option("--role", default="app", metavar="ROLE", help="app, readonly or migrator"),
+            option(
+                "--role",
+                default="app",
+                metavar="ROLE",
+                help="app, readonly, migrator or, where the product has it, analytics",
+            ),
             STACK,
             ENGINE,
             option("arguments", nargs="*", metavar="-- ARGUMENT", help="arguments for psql, after --"),

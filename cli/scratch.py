@@ -17,6 +17,7 @@ from psycopg import sql
 
 from embedded.server import EmbeddedServer, ServerFile
 from infra.connection import Target, connect
+from infra.naming import role_names
 from infra.products import Product
 
 # Thrown away at its end: it need not survive a power cut.
@@ -39,7 +40,7 @@ def server() -> Iterator[ServerFile]:
 
 
 def database(running: ServerFile, product: Product, purpose: str) -> Target:
-    """Make a database in which the product's migrations can run: stand-in tables, the role that policies name.
+    """Make a database in which the product's migrations can run: stand-in tables, the roles that policies name.
 
     Args:
         running: The server.
@@ -49,8 +50,9 @@ def database(running: ServerFile, product: Product, purpose: str) -> Target:
     name = f"{product.name}_{purpose}"
     with connect(running.target()) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [product.app_role]).fetchone():
-            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(product.app_role)))
+        for role in role_names(product).serving.values():
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
     target = running.target(name)
     with connect(target) as connection:
         connection.execute(product.stand_ins_file.read_bytes())

@@ -25,7 +25,7 @@ def from_stack(stack: str, product: str, role: str, options: argparse.Namespace)
     Args:
         stack: Name of the stack.
         product: Name of the product.
-        role: "app", "readonly" or "migrator"; the migrator acts as the owner.
+        role: "app", "readonly", "analytics" or "migrator"; the migrator acts as the owner.
         options: The command line; its `--engine` is honoured.
 
     Raises:

@@ -46,8 +46,8 @@ def column_type(column: dict[str, Any]) -> str:
     return name + ("?" if column["nullable"] else "")
 
 
-def table(x: float, y: float, name: str, facts: dict[str, Any], rights: str) -> tuple[str, float]:
-    """Return a table's box, headed by what the service may do with it, and the box's height."""
+def table(x: float, y: float, name: str, facts: dict[str, Any], rights: str, figures: str) -> tuple[str, float]:
+    """Return a table's box, headed by what service and analytics may do with it, and the box's height."""
     columns = facts["columns"].items()
     # A key of several columns is drawn at its first one, which is the one that points.
     keys = {
@@ -59,6 +59,8 @@ def table(x: float, y: float, name: str, facts: dict[str, Any], rights: str) -> 
     note = f"row security · {rights}" if facts["row_security_forced"] else rights
     parts = [box(x, y, WIDTH - 2 * PAD, height), text(x + 8, y + LINE, name, weight=600)]
     parts.append(text(x + 8, y + 2 * LINE, note, size=9, colour="#9a5b00"))
+    if figures:
+        parts.append(text(x + WIDTH - 2 * PAD - 8, y + LINE, figures, size=9, colour="#9a5b00", end=True))
     for number, (column, about) in enumerate(columns, start=3):
         key = keys.get(column)
         arrow = f" → {key['definition'].split('REFERENCES ')[1].split('(')[0].removeprefix('public.')}" if key else ""
@@ -85,18 +87,22 @@ def panel(x: float, product: products.Product) -> tuple[str, float]:
         names.app: "serves the product",
         names.readonly: "reads",
     }
+    if names.analytics:
+        duties[names.analytics] = "reads figures, no content"
     for role, what in duties.items():
         parts.append(text(x + PAD, y + 12, role, size=10, weight=600))
         parts.append(text(x + WIDTH - PAD, y + 12, what, size=9, colour=SOFT, end=True))
         y += LINE
     y += 6
     rights = {
-        name: f"service: {' '.join(grant.privileges)}"
+        (grant.role, name): f"{who}: {' '.join(grant.privileges)}".lower()
         for grant in privileges.TABLES[product.name]
+        for who in ("service" if grant.role == "app" else grant.role,)
         for name in grant.tables
     }
     for name in product.tables:
-        drawn, height = table(x + PAD, y, name, catalogue["tables"][name], rights[name].lower())
+        figures = rights.get(("analytics", name), "")
+        drawn, height = table(x + PAD, y, name, catalogue["tables"][name], rights["app", name], figures)
         parts.append(drawn)
         y += height + 8
     return "".join(parts), y

@@ -54,13 +54,14 @@ def declare_roles(
         product: The product.
         names: Its role names.
         server: Where they are made.
-        settings: Limits and timeouts of the service.
+        settings: Limits and timeouts of the logins.
         opts: Parent, provider and protection that all of them share.
     """
     # The migrator has none: an index on a large table takes its time, and the runner sets its own budgets.
     limits = {
         "app": _Limits(settings.app_connection_limit, settings.app_statement_timeout),
         "readonly": _Limits(settings.readonly_connection_limit, settings.readonly_statement_timeout),
+        "analytics": _Limits(settings.analytics_connection_limit, settings.analytics_statement_timeout),
     }
     owner = postgresql.Role(f"{product.name}-owner", name=names.owner, login=False, opts=opts)
     credentials: dict[str, Credential] = {}
@@ -113,10 +114,10 @@ def declare_roles(
         f"{product.name}-role-settings",
         product=product.name,
         connection=server.administrator(),
-        settings={names.logins[kind]: timeouts for kind in limits},
+        settings=dict.fromkeys(names.serving.values(), timeouts),
         opts=pulumi.ResourceOptions(
             parent=opts.parent,
-            depends_on=[logins[kind] for kind in limits],
+            depends_on=[logins[kind] for kind in names.serving],
             deleted_with=logins["app"],
             protect=opts.protect,
             retain_on_delete=opts.retain_on_delete,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from infra.privileges import tables_of
 from infra.products import Product
 
 LEDGER_SCHEMA = "chatdb"
@@ -22,17 +23,25 @@ class RoleNames:
         migrator: Logs in to apply DDL and acts as the owner.
         app: The product's service.
         readonly: People and tools that look and change nothing.
+        analytics: Tools that read figures and no content; empty where the product has no such table.
     """
 
     owner: str
     migrator: str
     app: str
     readonly: str
+    analytics: str = ""
 
     @property
     def logins(self) -> dict[str, str]:
         """The roles that log in, by what they are for."""
-        return {"migrator": self.migrator, "app": self.app, "readonly": self.readonly}
+        return {"migrator": self.migrator, **self.serving}
+
+    @property
+    def serving(self) -> dict[str, str]:
+        """The logins that act for themselves, by what they are for; the migrator acts as the owner."""
+        analytics = {"analytics": self.analytics} if self.analytics else {}
+        return {"app": self.app, "readonly": self.readonly, **analytics}
 
 
 def role_names(product: Product) -> RoleNames:
@@ -42,4 +51,5 @@ def role_names(product: Product) -> RoleNames:
         migrator=f"{product.name}_migrator",
         app=product.app_role,
         readonly=f"{product.name}_readonly",
+        analytics=f"{product.name}_analytics" if tables_of(product.name, "analytics") else "",
     )

@@ -2,17 +2,22 @@
 
 `TABLES` and the three functions below are the whole list; what is not in it is not granted. `infra.access` declares it.
 TRUNCATE, REFERENCES and TRIGGER are given to nobody: they go round row security and foreign keys.
+
+A product has an analytics role where a table of its holds figures without content: counts, costs, categories. No column
+of such a table is what a person wrote, so the role reads all of it and nothing else; a message's text, a session's
+token or address is never among them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from infra.naming import RoleNames
+if TYPE_CHECKING:
+    from infra.naming import RoleNames  # which asks this module who there is
 
 PUBLIC = "public"  # the plugin's name for PostgreSQL's PUBLIC, which is every role
-RoleKind = Literal["app", "readonly"]
+RoleKind = Literal["app", "readonly", "analytics"]
 Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
 READ: tuple[Privilege, ...] = ("SELECT",)
@@ -38,17 +43,28 @@ TABLES: dict[str, tuple[TableGrant, ...]] = {
         TableGrant(role="app", tables=("chat_sessions",), privileges=MANAGE),
         TableGrant(role="app", tables=("chat_messages",), privileges=APPEND),
         TableGrant(role="app", tables=("chat_analytics",), privileges=AMEND),
+        # The products are the shop's own, the query type is one of the service's: what a shopper typed is in neither.
+        TableGrant(role="analytics", tables=("chat_analytics",), privileges=READ),
     ),
     # A question and its answer are written together and read back.
     "robotics": (TableGrant(role="app", tables=("chats",), privileges=APPEND),),
     # Row security limits each of these to the rows of the current user.
-    "futureguide": (TableGrant(role="app", tables=("conversations", "messages", "usage_tracking"), privileges=MANAGE),),
+    "futureguide": (
+        TableGrant(role="app", tables=("conversations", "messages", "usage_tracking"), privileges=MANAGE),
+        # Tokens and costs of every user: migration 0003 has the policy that lets these rows through, for reading alone.
+        TableGrant(role="analytics", tables=("usage_tracking",), privileges=READ),
+    ),
     # A chat is renamed and deleted; its messages go by cascade.
     "insights": (
         TableGrant(role="app", tables=("chats",), privileges=MANAGE),
         TableGrant(role="app", tables=("chat_messages",), privileges=APPEND),
     ),
 }
+
+
+def tables_of(product: str, role: RoleKind) -> tuple[str, ...]:
+    """Return the tables on which a product's own grants give a kind of role something; none for an unknown product."""
+    return tuple(table for grant in TABLES.get(product, ()) if grant.role == role for table in grant.tables)
 
 
 def table_grants(product: str, tables: tuple[str, ...]) -> tuple[TableGrant, ...]:
@@ -105,7 +121,7 @@ def object_grants(names: RoleNames, schema: str) -> tuple[ObjectGrant, ...]:
         names: The product's roles.
         schema: Schema of its tables.
     """
-    served = (names.app, names.readonly)
+    served = tuple(names.serving.values())
     making = ObjectGrant(kind="schema", schema=schema, role=names.owner, privileges=("CREATE", "USAGE"))
     owners = (making,) if schema == "public" else ()
     return (

@@ -105,7 +105,8 @@ class Report:
 
 
 # What every query may name. Parameters: roles, kinds (in the same order: owner, migrator, app, …), owner, schema,
-# ledger, tables (the product's), guarded (those that have row security). What a query does not name costs nothing.
+# ledger, tables (the product's), figures (those that analytics reads), guarded (those that have row security). What a
+# query does not name costs nothing.
 GROUND = """
 WITH role AS (
     SELECT r.oid, r.rolname::text AS name, quote_ident(r.rolname) AS sql, k.kind, r.rolcanlogin AS login,

@@ -15,6 +15,7 @@ from infra.audit.rules import RULES
 from infra.effective_access import same_moment
 from infra.migrations import snapshot
 from infra.naming import LEDGER_SCHEMA, role_names
+from infra.privileges import tables_of
 from infra.products import Product
 
 
@@ -73,6 +74,7 @@ def _parameters(product: Product) -> dict[str, Any]:
         "schema": product.schema,
         "ledger": LEDGER_SCHEMA,
         "tables": list(product.tables),
+        "figures": list(tables_of(product.name, "analytics")),
         "guarded": [name for name, table in newest["tables"].items() if table["row_security"]],
     }
 

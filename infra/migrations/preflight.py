@@ -123,7 +123,7 @@ def check_prerequisites(connection: psycopg.Connection[Any], product: Product) -
     missing = connection.execute(_MISSING_ROLES, [_roles_of_policies(product)]).fetchone()
     if missing:
         role = missing[0]
-        why = f"the policies of {product.name} are for {role}, the role its service logs in as"
+        why = f"a policy of {product.name} is for {role}, one of its logins"
         hint = f"Create it with `chatdb up`, or by: CREATE ROLE {role} LOGIN PASSWORD '…';"
         raise _missing(f"the role {role} does not exist", why, hint, "42704")
     row = connection.execute(_MAY_CREATE, [product.schema]).fetchone()

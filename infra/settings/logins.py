@@ -28,9 +28,17 @@ class LoginSettings(BaseModel):
         description="Longest statement of the readonly logins, in milliseconds; 0 for no limit.",
         examples=["60000"],
     )
+    analytics_connection_limit: Annotated[int, Field(ge=-1, le=10_000)] = Field(
+        default=5, description="Connections each analytics login may hold at once; -1 for no limit.", examples=["5"]
+    )
+    analytics_statement_timeout: Milliseconds = Field(
+        default=90_000,
+        description="Longest statement of the analytics logins, in milliseconds; 0 for no limit.",
+        examples=["90000"],
+    )
     lock_timeout: Milliseconds = Field(
         default=3_000,
-        description="How long services and readonly logins wait for a lock, in milliseconds; 0 for no limit.",
+        description="How long services, readers and analytics wait for a lock, in milliseconds; 0 for no limit.",
         examples=["3000"],
     )
     idle_in_transaction_timeout: Milliseconds = Field(

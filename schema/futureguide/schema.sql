@@ -136,6 +136,11 @@ CREATE POLICY usage_tracking_own_rows ON chat.usage_tracking
     USING (user_id = (SELECT nullif(current_setting('app.current_user_id', true), '')::uuid))
     WITH CHECK (user_id = (SELECT nullif(current_setting('app.current_user_id', true), '')::uuid));
 
+-- What answers cost is counted over all users, by a role that reads figures and no content.
+CREATE POLICY usage_tracking_figures ON chat.usage_tracking
+    FOR SELECT TO futureguide_analytics
+    USING (true);
+
 COMMENT ON TABLE chat.conversations IS 'Conversations of users with the career guide';
 COMMENT ON COLUMN chat.conversations.id IS 'Key of the conversation';
 COMMENT ON COLUMN chat.conversations.user_id IS 'User who owns it; it is deleted with the user';

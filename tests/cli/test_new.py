@@ -113,7 +113,7 @@ def test_a_draft_makes_all_that_was_declared_and_goes_back(own_shell: Shell) -> 
     schema.write_text(schema.read_text() + EDITS)
     said = json.loads(own_shell.done(None, "new", "rate", "--from-schema", "--product", "futureguide", "--json"))
     assert said.pop("statements") > 30
-    assert said == {"file": "schema/futureguide/migrations/0003_rate.sql", "complete": True, "left": []}
+    assert said == {"file": "schema/futureguide/migrations/0004_rate.sql", "complete": True, "left": []}
     text = (own_shell.project.folder / said["file"]).read_text()
     draft = parse("0003_rate.sql", text)
     assert not draft.transactional
@@ -137,7 +137,7 @@ def test_what_a_draft_cannot_make_is_named_in_it(own_shell: Shell) -> None:
     done = own_shell.run(None, "new", "--from-schema", "--product", "futureguide")
     assert done.returncode == 2
     assert "it is not complete; named in it as TODO:\n" in done.stdout
-    draft = (own_shell.project.folder / "schema/futureguide/migrations/0003_follow_schema.sql").read_text()
+    draft = (own_shell.project.folder / "schema/futureguide/migrations/0004_follow_schema.sql").read_text()
     assert "ALTER TABLE chat.conversations ADD COLUMN mood text;" in draft
     todo = draft.partition("-- TODO: ")[2].partition("\n\n")[0]
     assert "table chat.conversations: column order is" in todo

@@ -327,7 +327,7 @@ def test_a_schema_that_the_stack_made_is_taken_as_it_is(fg: Target) -> None:
         owner.execute("CREATE SCHEMA chat")
         owner.execute("GRANT USAGE ON SCHEMA chat TO fg_user")
         owner.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA chat GRANT SELECT ON TABLES TO fg_user")
-    assert migrate(fg, "futureguide").version == 2
+    assert migrate(fg, "futureguide").version == 3
     ada = "00000000-0000-0000-0000-000000000000"
     with service(fg, ada) as connection:
         assert one(connection, "SELECT count(*) FROM chat.messages") == 0
@@ -357,7 +357,7 @@ def test_rolling_back_leaves_no_function_grant_or_role_and_auth_untouched(migrat
         assert one(owner, left) == 0
         assert owner.execute("SELECT rolname FROM pg_roles ORDER BY 1").fetchall() == roles
         assert one(owner, "SELECT count(*) FROM auth.users") == 1
-    assert migrate(migrated, "futureguide").version == 2
+    assert migrate(migrated, "futureguide").version == 3
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_table_of_the_applications_needs_two_grants(product_database: Callable
             f"GRANT USAGE ON SCHEMA auth TO {target.role}; GRANT REFERENCES (id) ON auth.users TO {target.role};"
         )
         superuser.execute(grants.encode())
-    assert migrate(target, "futureguide").version == 2
+    assert migrate(target, "futureguide").version == 3
 
 
 @pytest.mark.parametrize("name", NAMES)

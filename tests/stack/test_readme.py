@@ -87,7 +87,7 @@ def test_the_commands_of_the_two_command_start(fresh: Project) -> None:
         done = run(fresh, command)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         if command == order[0]:
-            assert "futureguide  version 0002  verified, 311 facts" in done.stdout
+            assert "futureguide  version 0003  verified, 316 facts" in done.stdout
             assert "  connect  chatdb psql --product futureguide" in done.stdout
 
 

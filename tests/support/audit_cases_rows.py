@@ -45,6 +45,21 @@ ROW_SECURITY = [
         *("policy-always-true", "open on chat.messages"),
     ),
     guarded(
+        "analytics reads more than figures",
+        "CREATE POLICY open ON chat.messages FOR SELECT TO futureguide_analytics USING (true)",
+        *("policy-always-true", "open on chat.messages"),
+    ),
+    guarded(
+        "analytics changes figures",
+        "CREATE POLICY open ON chat.usage_tracking TO futureguide_analytics USING (true)",
+        *("policy-always-true", "open on chat.usage_tracking"),
+    ),
+    guarded(
+        "another reads the figures of all beside analytics",
+        "ALTER POLICY usage_tracking_figures ON chat.usage_tracking TO futureguide_analytics, futureguide_readonly",
+        *("policy-always-true", "usage_tracking_figures on chat.usage_tracking"),
+    ),
+    guarded(
         "a policy that is true in disguise",
         "CREATE POLICY open ON chat.messages TO fg_user USING (1 = 1)",
         *("policy-always-true", "open on chat.messages"),

@@ -20,9 +20,10 @@ from psycopg import sql
 from embedded.server import EmbeddedServer, ServerFile
 from infra import products
 from infra.connection import Target, connect
+from infra.naming import role_names
 
 APP_PASSWORD = "app-secret"
-"""Password of every product's application role on a test server."""
+"""Password of every product's service, reader and analytics role on a test server."""
 
 UNSAFE_BUT_QUICK = {"fsync": "off", "full_page_writes": "off"}
 """A test server is thrown away: it need not survive a power cut; a kill it does survive."""
@@ -93,7 +94,7 @@ def make_managed_admin(server: ServerFile) -> ServerFile:
 
 @contextlib.contextmanager
 def product_database(server: ServerFile, name: str, *, stand_ins: bool = True) -> Iterator[Target]:
-    """Make a database as the program makes it for a product: its owner, its application role, stand-in tables.
+    """Make a database as the program makes it for a product: its owner, its roles, stand-in tables.
 
     Args:
         server: Where.
@@ -107,9 +108,10 @@ def product_database(server: ServerFile, name: str, *, stand_ins: bool = True) -
     owner = unique(f"{name}_owner")
     with connect(server.target()) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(owner)))
-        with contextlib.suppress(psycopg.errors.DuplicateObject):
-            statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
-            connection.execute(statement.format(sql.Identifier(product.app_role), sql.Literal(APP_PASSWORD)))
+        statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+        for role in role_names(product).serving.values():
+            with contextlib.suppress(psycopg.errors.DuplicateObject):
+                connection.execute(statement.format(sql.Identifier(role), sql.Literal(APP_PASSWORD)))
     try:
         with fresh_database(server, owner) as target:
             if stand_ins:

@@ -41,6 +41,23 @@ def test_the_table_of_privileges_covers_every_table_once_and_no_other(product: p
     assert sorted(granted) == sorted(product.tables)
 
 
+def test_analytics_is_where_figures_are_without_content() -> None:
+    """Two products have such a table; of each the role reads that one and nothing else, and the others have no role."""
+    reads = {
+        product.name: [
+            (grant.tables, grant.privileges)
+            for grant in privileges.table_grants(product.name, product.tables)
+            if grant.role == "analytics"
+        ]
+        for product in ALL
+        if naming.role_names(product).analytics
+    }
+    assert reads == {
+        "futureguide": [(("usage_tracking",), ("SELECT",))],
+        "storefront": [(("chat_analytics",), ("SELECT",))],
+    }
+
+
 @pytest.mark.parametrize("product", ALL, ids=lambda product: product.name)
 def test_readonly_reads_every_table_and_changes_none(product: products.Product) -> None:
     """SELECT and nothing else."""
