@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.syntax import Syntax
@@ -20,13 +20,27 @@ SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "replace": ("±", 
 DONE_WORDS = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "read"}
 PENDING_KEY = "pending"
 SQL_KEY = "migrations"
+# What the review of access keeps beside its sentences: the same as data.
+REVIEW = "dynamic/chatdb:Access"
+REVIEW_KEYS = ("changes", "declared", "look", "repairs", "drift", "findings", "unseen")
 SHOWN_WHILE_RUNNING = 4  # resources named at once under the progress line
 
 
 class Display:
-    """What the engine's report callback feeds. Use as a context manager."""
+    """What the engine's report callback feeds. Use as a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        for_machine: Whether standard output is for a machine; a preview is drawn on the other one then.
+
+    Attributes:
+        access: In a preview, by product what changes for whom, a sentence each.
+        warnings: What was warned of.
+    """
+
+    def __init__(self, *, for_machine: bool = False) -> None:
+        self._plan = err if for_machine else out
+        self.access: dict[str, list[str]] = {}
+        self.warnings: list[str] = []
         self._running: dict[str, str] = {}
         self._done = 0
         self._live = Live(console=err, transient=True, refresh_per_second=8) if err.is_terminal else None
@@ -50,9 +64,11 @@ class Display:
             case "done" | "failed":
                 self._ended(event)
             case "warning" | "error":
+                self.warnings.append(event.message)
                 self._say(Text(event.message, style="yellow" if event.phase == "warning" else "red"))
             case "info":
-                if event.message:
+                # A preview draws what changes for whom beside the resource; the program says it for the Pulumi CLI.
+                if event.message and REVIEW not in event.urn:
                     self._say(Text(event.message))
         if self._live:
             self._live.update(self._picture())
@@ -80,24 +96,31 @@ class Display:
         if event.operation not in SIGNS:
             return
         sign, colour = SIGNS[event.operation]
-        out.print(Text.assemble((f"{sign} ", colour), (event.name, "bold"), (f"  {short_type(event.type)}", "dim")))
+        self._plan.print(
+            Text.assemble((f"{sign} ", colour), (event.name, "bold"), (f"  {short_type(event.type)}", "dim"))
+        )
         values = {change.path: change for change in event.changes}
+        review = REVIEW in event.type
         for path, change in values.items():
-            if not path.startswith((SQL_KEY, PENDING_KEY, "__provider")):
-                out.print(Text(f"    {path}: {change_text(change.old, change.new)}", style="dim"))
-        print_pending(event)
+            if not path.startswith((SQL_KEY, PENDING_KEY, "__provider", *(REVIEW_KEYS if review else ()))):
+                self._plan.print(Text(f"    {path}: {change_text(change.old, change.new)}", style="dim"))
+        if review and event.inputs.get("changes"):
+            self.access[event.inputs["product"]] = list(event.inputs["changes"])
+            for sentence in event.inputs["changes"]:
+                self._plan.print(Text(f"    {sentence}", style="bold"))
+        print_pending(event, self._plan)
 
 
-def print_pending(event: StepEvent) -> None:
+def print_pending(event: StepEvent, console: Console) -> None:
     """Print every pending migration of a resource in full."""
     pending, files = pending_files(event)
     for name in pending:
-        out.print(Text(f"    pending: {name}", style="bold yellow"))
+        console.print(Text(f"    pending: {name}", style="bold yellow"))
         text = "\n".join(files.get(name, ["(unchanged file; see schema/)"]))
-        if out.is_terminal:
-            out.print(Syntax(text, "postgresql", background_color="default", word_wrap=True))
+        if console.is_terminal:
+            console.print(Syntax(text, "postgresql", background_color="default", word_wrap=True))
         else:
-            out.print(Text("\n".join(f"      {line}".rstrip() for line in text.splitlines())))
+            console.print(Text("\n".join(f"      {line}".rstrip() for line in text.splitlines())))
 
 
 def pending_files(event: StepEvent) -> tuple[list[str], dict[str, list[str]]]:

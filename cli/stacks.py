@@ -130,10 +130,11 @@ def _run(operation: Operation, options: argparse.Namespace, stack: str) -> Resul
     from cli.display import Display, counts_text
     from embedded.engine import deployment
 
-    with Display() as display:
+    with Display(for_machine=options.json) as display:
         result = deployment.run(operation, project=project(), stack=stack, report=display)
     if options.json:
-        print(json.dumps({"stack": stack, "operation": operation, "changes": dict(result.changes)}))
+        said = {"stack": stack, "operation": operation, "changes": dict(result.changes)}
+        print(json.dumps({**said, "access": display.access, "warnings": display.warnings}, ensure_ascii=False))
         return result
     done, same = counts_text(result.changes), result.changes.get("same", 0)
     would = "would be: " if operation == "preview" else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_postgresql as postgresql
 
+from infra.access_resource import Access
 from infra.credentials import Credential
 from infra.naming import LEDGER_SCHEMA, RoleNames
 from infra.privileges import default_grants, object_grants, table_grants
@@ -184,6 +185,43 @@ def declare_table_grants(
             )
         )
     return chain
+
+
+def declare_review(
+    product: Product,
+    *,
+    database: postgresql.Database,
+    server: Server,
+    settings: StackSettings,
+    opts: pulumi.ResourceOptions,
+) -> Access:
+    """Declare the look at all of it, which a preview shows in words; `opts` waits for every grant."""
+    review = Access(
+        f"{product.name}-access",
+        product=product.name,
+        connection={**server.administrator(), "database": database.name},
+        audit_on_up=settings.audit_on_up,
+        opts=opts,
+    )
+    review.changes.apply(lambda changes: _say(product, changes, review))
+    review.drift.apply(lambda drift: _warn(product, drift, review))
+    review.findings.apply(lambda findings: _warn(product, findings, review))
+    return review
+
+
+def _say(product: Product, changes: list[str] | None, review: Access) -> None:
+    """Tell in a preview what changes for whom."""
+    if changes and pulumi.runtime.is_dry_run():
+        pulumi.log.info(f"{product.name}: " + "\n  ".join(changes), review)
+
+
+def _warn(product: Product, found: list[dict[str, str]] | None, review: Access) -> None:
+    """Warn of each right that nobody declared and of each finding of the baseline, with its mend."""
+    for one in found or ():
+        what = one.get("sentence") or f"{one['rule']}: {one['object']}: {one['detail']}"
+        reason = f" ({one['reason']})" if "reason" in one else ""
+        mend = f"; mend: {one['mend']}" if one["mend"] else ""
+        pulumi.log.warn(f"{product.name}: {what}{reason}{mend}", review)
 
 
 def declare_schemas(

@@ -32,6 +32,7 @@ SELECT CASE WHEN c.relkind = 'S' THEN 'sequence' WHEN c.relkind IN ('v', 'm') TH
                  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')), ''), true
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND n.nspname !~ '^pg_(toast|temp)|^information_schema$'
+  AND (c.relacl IS NOT NULL OR n.nspname <> 'pg_catalog')
 """
 _COLUMNS = """
 SELECT 'column', n.nspname::text, c.relname || '.' || a.attname, 'TABLE', c.oid::regclass::text, c.relowner, a.attacl,
@@ -44,7 +45,8 @@ SELECT 'function', n.nspname::text, p.proname || '(' || oidvectortypes(p.proargt
        CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.oid::regprocedure::text, p.proowner, p.proacl,
        acldefault('f', p.proowner), 'pg_proc'::regclass, p.oid, 0, '', true
 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname !~ '^pg_(toast|temp)|^information_schema$'
+-- Of PostgreSQL's own three thousand, those that somebody granted.
+WHERE n.nspname !~ '^pg_(toast|temp)|^information_schema$' AND (p.proacl IS NOT NULL OR n.nspname <> 'pg_catalog')
 """
 # Kinds on which nobody of ours needs a right: told where somebody has more than everyone has by default.
 _OTHERS = """

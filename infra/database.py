@@ -37,10 +37,12 @@ class ChatDatabase(pulumi.ComponentResource):
         summary: Version, digest, database and role names; no secret.
         release: What was verified last, for a stack that takes from this one; no secret.
         connections: For each login its user and password; a secret.
+        audit: How many rules of the security baseline were asked and how many findings there are, after all the rest.
     """
 
     summary: pulumi.Output[dict[str, Any]]
     release: pulumi.Output[dict[str, Any]]
+    audit: pulumi.Output[dict[str, Any]]
     connections: pulumi.Output[dict[str, Any]]
 
     def __init__(self, name: str, arguments: Arguments, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -92,7 +94,20 @@ class ChatDatabase(pulumi.ComponentResource):
                 retain_on_delete=shared.retain_on_delete,
             ),
         )
-        access.declare_table_grants(product, names, database=database, opts=_after(inside, [migrations]))
+        table_grants = access.declare_table_grants(product, names, database=database, opts=_after(inside, [migrations]))
+        review = access.declare_review(
+            product,
+            database=database,
+            server=server,
+            settings=settings,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                deleted_with=database,
+                depends_on=[*roles.all, *grants, migrations, *table_grants],
+                protect=shared.protect,
+                retain_on_delete=shared.retain_on_delete,
+            ),
+        )
 
         self.summary = pulumi.Output.from_input(
             {
@@ -109,6 +124,7 @@ class ChatDatabase(pulumi.ComponentResource):
                 for kind, credential in roles.credentials.items()
             }
         )
+        self.audit = review.audit
         self.register_outputs({"summary": self.summary})
 
 

@@ -58,6 +58,11 @@ class StackSettings(ServerSettings, LoginSettings, PromotionSettings):
         description="Marks the stack as production: TLS, no stand-ins, databases kept, steps back refused.",
         examples=["true"],
     )
+    audit_on_up: Literal["off", "report", "fail"] = Field(
+        default="report",
+        description="The security baseline after every update: off, report its findings as warnings, or fail on them.",
+        examples=["fail"],
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

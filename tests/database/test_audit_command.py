@@ -67,6 +67,27 @@ def test_access_as_json_has_cells_and_drift(drifted: Standing) -> None:
     ]
 
 
+def test_a_preview_says_in_words_what_changes_for_whom(drifted: Standing) -> None:
+    """For people below the resource, for machines by product; what is not declared stands among the warnings."""
+    said = drifted.project.succeed("preview")
+    assert (
+        "~ lyra-access  Access\n"
+        "    lyra_app loses UPDATE on public.chat_messages\n"
+        "    lyra_readonly loses TRUNCATE on public.chat_messages\n"
+    ) in said
+    report = json.loads(drifted.project.succeed("preview", "--json"))
+    assert report["access"] == {
+        "lyra": [
+            "lyra_app loses UPDATE on public.chat_messages",
+            "lyra_readonly loses TRUNCATE on public.chat_messages",
+        ]
+    }
+    assert report["warnings"] == [
+        "lyra: privilege-around-policies: public.chat_messages: lyra_readonly has TRUNCATE; "
+        "mend: REVOKE TRUNCATE ON TABLE public.chat_messages FROM lyra_readonly"
+    ]
+
+
 def test_audit_tells_what_why_and_how_to_mend_and_exits_with_2(drifted: Standing) -> None:
     """One finding in three lines."""
     done = drifted.project.chatdb("audit", "--product", "lyra")

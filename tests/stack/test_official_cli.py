@@ -87,6 +87,7 @@ def test_chatdb_runs_the_cli_and_shows_the_pending_sql_in_its_preview(cli: Cli) 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "stack dev on the Pulumi CLI" in done.stderr
     assert "CREATE TABLE IF NOT EXISTS public.chat_messages (" in done.stdout
+    assert "lyra_app gains SELECT, INSERT on public.chat_messages" in done.stdout
     assert "nothing to do" not in cli.project.succeed("up", "--stack", "dev", "--yes")
     cli.project.succeed("destroy", "--stack", "dev", "--yes")
 
