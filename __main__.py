@@ -32,7 +32,7 @@ async def main() -> None:
         )
         for name in stack.products
     }
-    pulumi.export("server", {"host": server.host, "port": server.port, "sslMode": server.ssl_mode})
+    pulumi.export("server", server.facts)
     pulumi.export("products", {name: database.summary for name, database in databases.items()})
     pulumi.export("release", {name: database.release for name, database in databases.items()})
     pulumi.export("audit", {name: database.audit for name, database in databases.items()})

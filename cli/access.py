@@ -22,7 +22,7 @@ def connection_string(target: Target) -> str:
     options = f"sslmode={target.sslmode}"
     if target.sslrootcert:
         options += f"&sslrootcert={quote(target.sslrootcert, safe='')}"
-    login = f"{quote(target.user, safe='')}:{quote(target.password, safe='')}"
+    login = f"{quote(target.user, safe='')}:{quote(target.login_password(), safe='')}"
     return f"postgresql://{login}@{target.host}:{target.port}/{quote(target.database, safe='')}?{options}"
 
 
@@ -39,7 +39,7 @@ def psql(options: argparse.Namespace) -> None:
         "PGPORT": str(target.port),
         "PGDATABASE": target.database,
         "PGUSER": target.user,
-        "PGPASSWORD": target.password,
+        "PGPASSWORD": target.login_password(),
         "PGSSLMODE": target.sslmode,
         "PGAPPNAME": "chatdb psql",
     }

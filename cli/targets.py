@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.context import DEFAULT_STACK, require_running
 from cli.direct import direct, in_environment, is_asked_for
@@ -17,6 +17,9 @@ from cli.requirements import check_connection
 from infra import products
 from infra.connection import Target
 from infra.errors import ChatdbError, unknown_name
+
+if TYPE_CHECKING:
+    from infra.aws import Access
 
 
 def from_stack(stack: str, product: str, role: str, options: argparse.Namespace) -> Target:
@@ -50,11 +53,21 @@ def from_outputs(outputs: Mapping[str, Any], stack: str, product: str, role: str
         port=int(server["port"]),
         database=facts["database"],
         user=login["user"],
-        password=login["password"],
+        password=login.get("password", ""),
         role=facts["roles"]["owner"] if role == "migrator" else "",
         sslmode=server["sslMode"],
-        sslrootcert=server.get("sslRootCert", ""),
+        sslrootcert=products.in_project(server.get("sslRootCert", "")),
+        iam=_token_access(login.get("iam")),
     )
+
+
+def _token_access(fields: Mapping[str, Any] | None) -> Access | None:
+    """Return how AWS is reached for the tokens of a login that has no password."""
+    if fields is None:
+        return None
+    from infra.aws import Access
+
+    return Access.of(fields)
 
 
 def stack_products(stack: str, options: argparse.Namespace) -> list[str]:

@@ -20,6 +20,9 @@ from infra.role_settings import RoleSettings
 from infra.server import Server
 from infra.settings import StackSettings
 
+# The role of RDS whose members log in by IAM tokens alone.
+IAM_ROLE = "rds_iam"
+
 
 @dataclass(frozen=True)
 class _Limits:
@@ -36,12 +39,14 @@ class Roles:
     Attributes:
         names: Their names.
         owner: The owner; the database waits for it.
-        credentials: The credential of each login, by what the role is for.
+        logins: Each login, by what the role is for.
+        credentials: The credential of each login that has a password.
         all: Every role and membership; the database is dropped before any of them.
     """
 
     names: RoleNames
     owner: postgresql.Role
+    logins: dict[str, postgresql.Role]
     credentials: dict[str, Credential]
     all: tuple[pulumi.Resource, ...]
 
@@ -68,19 +73,20 @@ def declare_roles(
     credentials: dict[str, Credential] = {}
     logins: dict[str, postgresql.Role] = {}
     for kind, name in names.logins.items():
-        credentials[kind] = Credential(
-            f"{product.name}-{kind}-credential",
-            role=name,
-            opts=pulumi.ResourceOptions(
-                parent=opts.parent, retain_on_delete=opts.retain_on_delete, protect=opts.protect
-            ),
-        )
+        if kind != "migrator" or not server.iam:
+            credentials[kind] = Credential(
+                f"{product.name}-{kind}-credential",
+                role=name,
+                opts=pulumi.ResourceOptions(
+                    parent=opts.parent, retain_on_delete=opts.retain_on_delete, protect=opts.protect
+                ),
+            )
         limited = limits.get(kind)
         logins[kind] = postgresql.Role(
             f"{product.name}-{kind}",
             name=name,
             login=True,
-            password=credentials[kind].verifier,
+            password=credentials[kind].verifier if kind in credentials else None,
             # A function or operator of another schema never stands in for ours.
             search_paths=[product.schema],
             connection_limit=limited.connections if limited else None,
@@ -107,6 +113,15 @@ def declare_roles(
                 opts=_with(opts, depends_on=[owner, memberships[0]], deleted_with=owner),
             )
         )
+    if server.iam:
+        memberships.append(
+            postgresql.GrantRole(
+                f"{product.name}-migrator-logs-in-by-tokens",
+                role=names.migrator,
+                grant_role=IAM_ROLE,
+                opts=_with(opts, depends_on=memberships, deleted_with=logins["migrator"]),
+            )
+        )
     timeouts = {
         "lock_timeout": f"{settings.lock_timeout}ms",
         "transaction_timeout": f"{settings.transaction_timeout}ms",
@@ -125,7 +140,7 @@ def declare_roles(
         ),
     )
     everything = (owner, *logins.values(), *memberships, role_settings)
-    return Roles(names=names, owner=owner, credentials=credentials, all=everything)
+    return Roles(names=names, owner=owner, logins=logins, credentials=credentials, all=everything)
 
 
 def declare_database_grants(

@@ -16,6 +16,7 @@ from infra.migrations import directory
 from infra.migrations.resource import Migrations
 from infra.naming import role_names
 from infra.products import Product
+from infra.published import PublishedCredential
 from infra.server import Server
 from infra.settings import StackSettings
 
@@ -78,7 +79,8 @@ class ChatDatabase(pulumi.ComponentResource):
             port=server.port,
             database=database.name,
             user=names.migrator,
-            password=roles.credentials["migrator"].password,
+            password=roles.credentials["migrator"].password if "migrator" in roles.credentials else "",
+            tokens=server.tokens(),
             owner=names.owner,
             ssl_mode=server.ssl_mode,
             ssl_root_cert=server.ssl_root_cert,
@@ -109,23 +111,64 @@ class ChatDatabase(pulumi.ComponentResource):
             ),
         )
 
+        secrets = (
+            _publish(product, roles, server=server, settings=settings, opts=shared)
+            if settings.publish_credentials
+            else {}
+        )
         self.summary = pulumi.Output.from_input(
             {
                 "version": migrations.version,
                 "digest": migrations.digest,
                 "database": database.name,
                 "roles": {"owner": names.owner, **names.logins},
+                **({"secrets": secrets} if secrets else {}),
             }
         )
         self.release = migrations.release
         self.connections = pulumi.Output.from_input(
             {
-                kind: {"user": names.logins[kind], "password": credential.password}
-                for kind, credential in roles.credentials.items()
+                kind: {"user": name, "password": roles.credentials[kind].password}
+                if kind in roles.credentials
+                else {"user": name, **server.tokens()}
+                for kind, name in names.logins.items()
             }
         )
         self.audit = review.audit
         self.register_outputs({"summary": self.summary})
+
+
+def _publish(
+    product: Product, roles: access.Roles, *, server: Server, settings: StackSettings, opts: pulumi.ResourceOptions
+) -> dict[str, pulumi.Output[str]]:
+    """Declare a secret of AWS for each login that has a password, and return their ARNs by what the role is for."""
+    prefix = settings.secret_prefix or f"chatdb/{pulumi.get_stack()}"
+    made = {
+        kind: PublishedCredential(
+            f"{product.name}-{kind}-secret",
+            secret=f"{prefix}/{roles.names.logins[kind]}",
+            stack=pulumi.get_stack(),
+            access=settings.aws,
+            value={
+                "engine": "postgres",
+                "host": server.host,
+                "port": server.port,
+                "username": roles.names.logins[kind],
+                "password": credential.password,
+                "dbname": product.database,
+                **({"masterarn": server.secret_arn} if server.secret_arn else {}),
+            },
+            recovery_days=settings.secret_recovery_days,
+            opts=pulumi.ResourceOptions(
+                parent=opts.parent,
+                depends_on=[roles.logins[kind]],
+                protect=opts.protect,
+                retain_on_delete=opts.retain_on_delete,
+            ),
+        )
+        for kind, credential in roles.credentials.items()
+    }
+    return {kind: secret.arn for kind, secret in made.items()}
 
 
 def _after(opts: pulumi.ResourceOptions, resources: list[pulumi.Resource]) -> pulumi.ResourceOptions:

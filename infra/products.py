@@ -16,6 +16,15 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SCHEMA_ROOT = PROJECT_ROOT / "schema"
 
 
+def in_project(path: str) -> str:
+    """Return a path of the settings as it is from anywhere: a relative one starts at the project's folder.
+
+    Args:
+        path: Empty for none; libpq's word "system" (the CAs of this machine) is no path. Both come back as they are.
+    """
+    return path if path in ("", "system") else str(PROJECT_ROOT / path)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prerequisite:
     """A table that belongs to the application and must stand before our first migration.

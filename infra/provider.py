@@ -15,11 +15,14 @@ from typing import Any
 from pulumi.dynamic import ConfigureRequest, ResourceProvider
 from pulumi.runtime import rpc
 
+from infra.aws import Access
 from infra.connection import Target
 from infra.errors import ChatdbError, unforeseen
+from infra.products import in_project
 
-# The inputs of a resource that name a database: structured fields, the password a secret.
-CONNECTION_KEYS = ("host", "port", "database", "user", "password", "sslMode", "sslRootCert")
+# The inputs of a resource that name a database: structured fields, the password a secret. `iam` stands in the place of
+# a password: how AWS is reached for a token, never the token itself, which would differ in each preview.
+CONNECTION_KEYS = ("host", "port", "database", "user", "password", "sslMode", "sslRootCert", "iam")
 
 
 class PlainErrorProvider(ResourceProvider):
@@ -53,7 +56,8 @@ def target_of(props: Mapping[str, Any]) -> Target:
         password=props["password"],
         role=props.get("owner", ""),
         sslmode=props["sslMode"],
-        sslrootcert=props["sslRootCert"],
+        sslrootcert=in_project(props["sslRootCert"]),
+        iam=Access.of(props["iam"]) if props.get("iam") else None,
     )
 
 

@@ -1,20 +1,18 @@
-"""The PostgreSQL server a stack uses: given by settings, or the embedded one by the file it writes.
+"""The PostgreSQL server a stack uses: given by settings, by a secret of AWS, or the embedded one by the file it writes.
 
 Declares the provider of pulumi-postgresql. Called by `__main__`; never imports `embedded`: that file is the contact.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi_postgresql as postgresql
 
-from infra.errors import SettingsError
-from infra.products import PROJECT_ROOT
+from infra.address import address
+from infra.aws import Access
 from infra.settings import StackSettings
 
 
@@ -30,8 +28,10 @@ class Server:
         superuser: Whether the administrator is a superuser.
         ssl_mode: libpq's sslmode.
         ssl_root_cert: CA file; empty for libpq's default.
-        password: The administrator's password, a secret.
+        password: The administrator's password, a secret; empty where tokens stand in for it.
         maintenance_database: Database the administrator connects to.
+        iam: How AWS is reached for the tokens that the administrator and the migrators log in by; None for passwords.
+        secret_arn: ARN of the administrator's secret; empty where the administrator has none.
     """
 
     provider: postgresql.Provider
@@ -43,6 +43,8 @@ class Server:
     ssl_root_cert: str
     password: pulumi.Output[str]
     maintenance_database: str
+    iam: Access | None
+    secret_arn: str
 
     def administrator(self) -> dict[str, Any]:
         """Return the connection of a dynamic resource that works as the administrator; its password is a secret."""
@@ -54,82 +56,46 @@ class Server:
             "password": self.password,
             "sslMode": self.ssl_mode,
             "sslRootCert": self.ssl_root_cert,
+            **self.tokens(),
         }
 
+    def tokens(self) -> dict[str, Any]:
+        """Return what a login without a password has in its place: `{"iam": …}`, or nothing."""
+        return {"iam": self.iam.as_dict()} if self.iam else {}
 
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Host, port and administrator, from whichever source the settings name."""
-
-    host: str
-    port: int
-    username: str
-    password: str
-    superuser: bool
-    ssl_mode: str
-
-
-def address(settings: StackSettings, *, root: Path = PROJECT_ROOT) -> Address:
-    """Return how to reach the server.
-
-    Args:
-        settings: The stack's settings.
-        root: Folder that a relative `serverFile` starts from.
-
-    Raises:
-        SettingsError: `serverFile` is named and is not there or cannot be read.
-    """
-    if not settings.server_file:
-        return Address(
-            host=settings.host,
-            port=settings.port,
-            username=settings.username,
-            password=settings.password.get_secret_value(),
-            superuser=settings.superuser,
-            ssl_mode=settings.ssl_mode,
-        )
-    file = root / settings.server_file
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return Address(
-            host=found["host"],
-            port=int(found["port"]),
-            username=found["username"],
-            password=found["password"],
-            superuser=bool(found["superuser"]),
-            ssl_mode="disable",  # loopback only: the embedded server has no certificate
-        )
-    except FileNotFoundError:
-        raise SettingsError(
-            "the embedded server has not been started",
-            detail=f"serverFile {settings.server_file} does not exist",
-            hint="Run `chatdb server start` (or `make up`), or set chatdb:host to a server of your own.",
-            state="Nothing was changed.",
-        ) from None
-    except (OSError, ValueError, KeyError) as error:
-        raise SettingsError(
-            "the embedded server's file cannot be read",
-            detail=f"serverFile {settings.server_file}: {type(error).__name__} {error}",
-            hint="Run `chatdb server start` as the user who made it; it writes the file anew.",
-            state="Nothing was changed.",
-        ) from None
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Where the server is, as the stack's output `server` says; no secret."""
+        return {"host": self.host, "port": self.port, "sslMode": self.ssl_mode, "sslRootCert": self.ssl_root_cert}
 
 
 def declare_server(settings: StackSettings) -> Server:
-    """Declare the provider for the stack's server and return where it is."""
+    """Declare the provider for the stack's server and return where it is.
+
+    Raises:
+        SettingsError: the server's file, the CA's file or the administrator's secret cannot be used.
+        AwsError: the secret cannot be read.
+    """
     found = address(settings)
     password = pulumi.Output.secret(found.password)
+    access = settings.aws
+    tokens = settings.iam_authentication
     provider = postgresql.Provider(
         "server",
         host=found.host,
         port=found.port,
         username=found.username,
-        password=password,
-        database=settings.maintenance_database,
+        password=None if tokens else password,
+        database=found.database,
         superuser=found.superuser,
         sslmode=found.ssl_mode,
-        sslrootcert=settings.ssl_root_cert or None,
+        # The plugin takes the CAs of the machine where no file is named.
+        sslrootcert=None if found.ssl_root_cert in ("", "system") else found.ssl_root_cert,
         connect_timeout=15,
+        aws_rds_iam_auth=tokens or None,
+        aws_rds_iam_region=(access.region or None) if tokens else None,
+        aws_rds_iam_profile=(access.profile or None) if tokens else None,
+        aws_rds_iam_provider_role_arn=(access.role or None) if tokens else None,
     )
     return Server(
         provider=provider,
@@ -138,7 +104,9 @@ def declare_server(settings: StackSettings) -> Server:
         username=found.username,
         superuser=found.superuser,
         ssl_mode=found.ssl_mode,
-        ssl_root_cert=settings.ssl_root_cert,
+        ssl_root_cert=found.ssl_root_cert,
         password=password,
-        maintenance_database=settings.maintenance_database,
+        maintenance_database=found.database,
+        iam=access if tokens else None,
+        secret_arn=found.secret_arn,
     )

@@ -173,6 +173,9 @@ class Migrations(Resource, module="chatdb", name="Migrations"):
         digest: Digest of the files up to that version.
         release: What was verified there: version, digest (`digests`: of each version before too), ledgerHash, appliedAt
             (UTC, ISO 8601), commit and override, the reason where a promotion passed without a release of its source.
+
+    Args:
+        tokens: `{"iam": …}` where the login is by RDS IAM tokens and the password empty, else nothing.
     """
 
     version: pulumi.Output[str]
@@ -190,6 +193,7 @@ class Migrations(Resource, module="chatdb", name="Migrations"):
         database: pulumi.Input[str],
         user: str,
         password: pulumi.Input[str],
+        tokens: Mapping[str, Any],
         owner: str,
         ssl_mode: str,
         ssl_root_cert: str,
@@ -208,6 +212,7 @@ class Migrations(Resource, module="chatdb", name="Migrations"):
             "database": database,
             "user": user,
             "password": password,
+            **tokens,
             "owner": owner,
             "sslMode": ssl_mode,
             "sslRootCert": ssl_root_cert,

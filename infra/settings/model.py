@@ -1,6 +1,6 @@
 """Every key of a stack with its type, default, description and example; what the keys say together is in `rules`.
 
-Pure. Called by `infra.settings`. Keys of one subject stand together: `server`, `logins`, `promotion`; here the rest.
+Pure. Called by `infra.settings`. Keys of one subject stand together: `server`, `aws`, `logins`, `promotion`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra import products
+from infra.aws import Access
 from infra.settings import rules
+from infra.settings.aws import AwsSettings
 from infra.settings.logins import LoginSettings
 from infra.settings.promotion import PromotionSettings
 from infra.settings.server import ServerSettings
@@ -28,7 +30,7 @@ def _from_json(value: Any) -> Any:
         return value
 
 
-class StackSettings(ServerSettings, LoginSettings, PromotionSettings):
+class StackSettings(ServerSettings, AwsSettings, LoginSettings, PromotionSettings):
     """What one stack says of its server, its products and how careful to be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True)
@@ -63,6 +65,11 @@ class StackSettings(ServerSettings, LoginSettings, PromotionSettings):
         description="The security baseline after every update: off, report its findings as warnings, or fail on them.",
         examples=["fail"],
     )
+
+    @property
+    def aws(self) -> Access:
+        """How AWS is reached."""
+        return Access(region=self.aws_region, profile=self.aws_profile, endpoint=self.aws_endpoint, role=self.aws_role)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -22,6 +22,7 @@ def contradictions(settings: StackSettings) -> list[str]:
     return [
         *_product_mistakes(settings.products),
         *_server_mistakes(settings),
+        *_aws_mistakes(settings),
         *_production_mistakes(settings),
         *_promotion_mistakes(settings.promote_from, settings.promotion_override),
     ]
@@ -44,18 +45,46 @@ def _product_mistakes(names: tuple[str, ...]) -> list[str]:
 
 
 def _server_mistakes(settings: StackSettings) -> list[str]:
-    """Return what is missing to reach a server."""
+    """Return what is missing to reach a server, and what stands there twice."""
     if settings.server_file:
-        if settings.host:
-            return ["host: stands beside serverFile; keep one of the two"]
-        return []
+        beside = {"host": settings.host, **_ways_in(settings)}
+        return [f"{key}: stands beside serverFile; keep one of the two" for key, value in beside.items() if value]
     mistakes = []
-    if not settings.host:
-        mistakes.append("host: is missing, and no serverFile stands in for it; for example db.example.com")
-    if not settings.username:
+    if not settings.host and not settings.admin_secret:
+        mistakes.append(
+            "host: is missing, and neither serverFile nor adminSecret stands in for it; for example db.example.com"
+        )
+    if not settings.username and not settings.admin_secret:
         mistakes.append("username: is missing; for example postgres")
-    if not settings.password.get_secret_value():
-        mistakes.append("password: is missing; set it with `chatdb config set --secret chatdb:password`")
+    found = [key for key, value in _ways_in(settings).items() if value]
+    if not found:
+        mistakes.append(
+            "password: is missing, and neither adminSecret nor iamAuthentication stands in for it; set it with "
+            "`chatdb config set --secret chatdb:password`"
+        )
+    mistakes += [f"{key}: stands beside {found[0]}; keep one of the two" for key in found[1:]]
+    return mistakes
+
+
+def _ways_in(settings: StackSettings) -> dict[str, object]:
+    """Return by what the administrator logs in: one of these, or the server file."""
+    return {
+        "password": settings.password.get_secret_value(),
+        "adminSecret": settings.admin_secret,
+        "iamAuthentication": settings.iam_authentication,
+    }
+
+
+def _aws_mistakes(settings: StackSettings) -> list[str]:
+    """Return what keeps AWS's parts from working together."""
+    mistakes = []
+    if settings.iam_authentication and settings.ssl_mode not in ENCRYPTING_MODES:
+        mistakes.append(f"sslMode: is {settings.ssl_mode}, and a token goes over TLS alone; for example verify-full")
+    if settings.iam_authentication and settings.aws_role and settings.aws_endpoint:
+        # The postgresql provider assumes the role itself, and knows no endpoint.
+        mistakes.append("awsEndpoint: stands beside iamAuthentication and awsRole; set AWS_ENDPOINT_URL_STS instead")
+    if settings.secret_prefix and not settings.publish_credentials:
+        mistakes.append("secretPrefix: is set, and publishCredentials is not; for example publishCredentials: true")
     return mistakes
 
 

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
+from infra.settings.aws import AwsSecret
+
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class ServerSettings(BaseModel):
@@ -21,7 +23,9 @@ class ServerSettings(BaseModel):
     host: str = Field(
         default="", description="Host name or address of the PostgreSQL server.", examples=["db.example.com"]
     )
-    port: Port = Field(default=5432, description="TCP port of the server.", examples=["5432"])
+    port: Port = Field(
+        default=0, description="TCP port of the server; 0 for what adminSecret holds, else 5432.", examples=["5432"]
+    )
     username: str = Field(
         default="",
         description="Administrator: a superuser, or a role with CREATEROLE and CREATEDB.",
@@ -30,13 +34,27 @@ class ServerSettings(BaseModel):
     password: SecretStr = Field(
         default=SecretStr(""), description="The administrator's password; set it with --secret.", examples=["--secret"]
     )
+    admin_secret: AwsSecret = Field(
+        default="",
+        description="ARN or name of the administrator's secret in AWS Secrets Manager, JSON as RDS stores it; in place "
+        "of password. Host, port, username and dbname in it stand in for what the stack file leaves out.",
+        examples=["prod/chatdb/admin"],
+    )
+    iam_authentication: bool = Field(
+        default=False,
+        description="Administrator and migrators log in by RDS IAM tokens, made for each connection; in place of "
+        "password. They need rds_iam, and TLS.",
+        examples=["true"],
+    )
     superuser: bool = Field(
         default=False,
         description="Whether the administrator is a superuser; false on RDS, Cloud SQL, Neon and the like.",
         examples=["false"],
     )
     maintenance_database: str = Field(
-        default="postgres", description="Database the administrator connects to first.", examples=["postgres"]
+        default="",
+        description="Database the administrator connects to first; empty for what adminSecret holds, else postgres.",
+        examples=["postgres"],
     )
     ssl_mode: SslMode = Field(
         default="require",

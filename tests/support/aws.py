@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from infra.aws import Access
 
 REGION = "eu-central-1"
@@ -27,6 +29,9 @@ UNSET = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
 )
 
 
@@ -61,11 +66,20 @@ class Aws:
             **self.no_credentials,
         }
 
+    def enter(self, patch: pytest.MonkeyPatch, **more: str) -> None:
+        """Put its credentials, and no others, into this process's environment; what is empty in `more` is not set."""
+        from infra import aws
+
+        aws._client.cache_clear()
+        for name in UNSET:
+            patch.delenv(name, raising=False)
+        for name, value in {**self.credentials, **more}.items():
+            patch.setenv(name, value) if value else patch.delenv(name, raising=False)
+
     @property
     def no_credentials(self) -> dict[str, str]:
         """The environment of a command without credentials, and without any of this machine."""
         return {
-            **dict.fromkeys(UNSET, ""),
             "AWS_CONFIG_FILE": str(self.home / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.home / "credentials"),
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.products import PROJECT_ROOT
+from tests.support import aws
 
 COPIED = (
     ".squawk.toml",
@@ -41,6 +42,7 @@ UNSET = (
     "CHATDB_STACK",
     "CHATDB_ENGINE",
     "PULUMI_CONFIG_PASSPHRASE",
+    *aws.UNSET,
 )
 
 

@@ -25,11 +25,9 @@ def environment(cloud: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Set variables for one test, on top of credentials alone; what is empty counts as not set."""
 
     def set_to(**variables: str) -> None:
-        aws._client.cache_clear()
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+        cloud.enter(monkeypatch, **variables)
 
-    set_to(**cloud.credentials, AWS_REGION="")
+    set_to()
     yield set_to
     aws._client.cache_clear()
 
@@ -63,7 +61,7 @@ def test_a_profile_brings_region_endpoint_and_credentials(cloud: Aws, environmen
         f"[profile own]\nregion = us-east-2\nendpoint_url = {cloud.endpoint}\n"
         "aws_access_key_id = AKIAPROFILE\naws_secret_access_key = x\n"
     )
-    environment(AWS_REGION="")
+    environment()
     own = aws.client("secretsmanager", Access(profile="own"))
     assert own.meta.region_name == "us-east-2"
     assert own.meta.endpoint_url == cloud.endpoint

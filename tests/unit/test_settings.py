@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from infra import products, settings
+from infra.aws import Access
 from infra.errors import SettingsError
 from infra.products import PROJECT_ROOT
 
@@ -18,6 +19,7 @@ SERVER = {
     "chatdb:password": "hunter2",
 }
 SECRET = ("chatdb:password",)
+ROLE = "arn:aws:iam::123456789012:role/chatdb"
 
 
 def load(**changes: str) -> settings.StackSettings:
@@ -90,7 +92,51 @@ def test_every_mistake_is_reported_in_one_go() -> None:
         ),
         pytest.param({"hots": "x"}, "chatdb:hots: there is no such key; did you mean host?", id="unknown key"),
         pytest.param(
-            {"serverFile": "x.json"}, "chatdb:host: stands beside serverFile; keep one of the two", id="two servers"
+            {"serverFile": "x.json", "password": ""},
+            "chatdb:host: stands beside serverFile; keep one of the two",
+            id="two servers",
+        ),
+        pytest.param(
+            {"serverFile": "x.json", "host": ""},
+            "chatdb:password: stands beside serverFile; keep one of the two",
+            id="password beside a server file",
+        ),
+        pytest.param(
+            {"adminSecret": "prod/admin"},
+            "chatdb:adminSecret: stands beside password; keep one of the two",
+            id="password and secret",
+        ),
+        pytest.param(
+            {"adminSecret": "prod/admin", "iamAuthentication": "true", "password": ""},
+            "chatdb:iamAuthentication: stands beside adminSecret; keep one of the two",
+            id="secret and tokens",
+        ),
+        pytest.param(
+            {"iamAuthentication": "true", "password": "", "sslMode": "prefer"},
+            "chatdb:sslMode: is prefer, and a token goes over TLS alone; for example verify-full",
+            id="tokens without TLS",
+        ),
+        pytest.param(
+            {"iamAuthentication": "true", "password": "", "awsRole": ROLE, "awsEndpoint": "https://x.example.com"},
+            "chatdb:awsEndpoint: stands beside iamAuthentication and awsRole; set AWS_ENDPOINT_URL_STS instead",
+            id="endpoint the provider does not know",
+        ),
+        pytest.param(
+            {"secretPrefix": "chat/prod"},
+            "chatdb:secretPrefix: is set, and publishCredentials is not; for example publishCredentials: true",
+            id="prefix of nothing",
+        ),
+        pytest.param(
+            {"awsRole": "chatdb"},
+            "chatdb:awsRole: string should match pattern "
+            "'^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+)?$'; "
+            "for example arn:aws:iam::123456789012:role/chatdb",
+            id="role that is no ARN",
+        ),
+        pytest.param(
+            {"secretRecoveryDays": "3"},
+            "chatdb:secretRecoveryDays: input should be greater than or equal to 7; for example 30",
+            id="recovery window AWS does not take",
         ),
         pytest.param(
             {"sslMode": "verify-full"},
@@ -152,9 +198,37 @@ def test_a_password_in_plain_text_is_refused_without_showing_it() -> None:
     assert line == "chatdb:password: stands in plain text; set it with `chatdb config set --secret chatdb:password`"
 
 
+@pytest.mark.parametrize(
+    ("changes", "lacking"),
+    [
+        ({"adminSecret": "prod/admin", "password": "", "host": "", "username": ""}, []),
+        ({"iamAuthentication": "true", "password": ""}, []),
+        ({"password": ""}, ["password"]),
+        ({"iamAuthentication": "true", "password": "", "host": "", "username": ""}, ["host", "username"]),
+    ],
+)
+def test_a_secret_of_aws_brings_all_that_is_left_out_and_tokens_the_password(
+    changes: dict[str, str], lacking: list[str]
+) -> None:
+    if not lacking:
+        load(**changes)
+        return
+    found = mistakes({**SERVER, **{f"chatdb:{key}": value for key, value in changes.items()}})
+    assert [line.split(":")[1] for line in found] == lacking
+
+
+def test_how_aws_is_reached_comes_from_four_keys() -> None:
+    """Each empty one is left to the usual environment of AWS."""
+    loaded = load(awsRegion="eu-central-1", awsProfile="prod", awsRole=ROLE, awsEndpoint="https://vpce.example.com")
+    assert loaded.aws == Access(region="eu-central-1", profile="prod", role=ROLE, endpoint="https://vpce.example.com")
+    assert load().aws == Access()
+
+
 def test_keys_of_other_namespaces_are_left_alone() -> None:
     """`aws:region` is none of ours."""
-    assert settings.load({**SERVER, "aws:region": "eu-west-1"}, stack="test", secret_keys=SECRET).port == 5432
+    assert (
+        settings.load({**SERVER, "aws:region": "eu-west-1"}, stack="test", secret_keys=SECRET).host == "db.example.com"
+    )
 
 
 def project_keys() -> dict[str, dict[str, Any]]:

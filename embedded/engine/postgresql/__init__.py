@@ -10,7 +10,7 @@ from typing import Any
 
 from embedded.engine.postgresql.access import DefaultPrivileges, Grant, GrantRole
 from embedded.engine.postgresql.objects import AlreadyExistsError, Database, Role, Schema
-from embedded.engine.postgresql.session import CONFIG, Connection, Session, T
+from embedded.engine.postgresql.session import CONFIG, IAM, IAM_CONFIG, Connection, Session, T
 from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.values import UNKNOWN, Unknown, contains
 from infra.errors import ChatdbError
@@ -33,8 +33,8 @@ IGNORED = ("superuser", "maxConnections", "expectedVersion", "version", "pluginD
 
 def check_config(news: Mapping[str, Any]) -> list[Failure]:
     """Return what is wrong with a provider resource's inputs."""
-    reason = "the embedded engine connects by host, port, username and password; for this use the Pulumi CLI"
-    known = (*CONFIG, *IGNORED)
+    reason = "the embedded engine connects by password or RDS IAM token; for this use the Pulumi CLI"
+    known = (*CONFIG, IAM, *IAM_CONFIG, *IGNORED)
     failures = [Failure(name, reason) for name, value in news.items() if name not in known and value not in (None, "")]
     for name in ("port", "connectTimeout"):
         value = news.get(name)

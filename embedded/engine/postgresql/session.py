@@ -18,8 +18,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from infra.aws import Access
 from infra.connection import Target, connect, explained
 from infra.errors import DatabaseError
+from infra.products import in_project
 
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
@@ -37,6 +39,13 @@ CONFIG: Mapping[str, tuple[str, str, str | int]] = {
     "sslrootcert": ("sslrootcert", "PGSSLROOTCERT", ""),
     "connectTimeout": ("connect_timeout_s", "PGCONNECT_TIMEOUT", 180),
 }
+# The inputs by which the administrator logs in with RDS IAM tokens: the switch, and the fields of `Access`.
+IAM = "awsRdsIamAuth"
+IAM_CONFIG: Mapping[str, str] = {
+    "awsRdsIamRegion": "region",
+    "awsRdsIamProfile": "profile",
+    "awsRdsIamProviderRoleArn": "role",
+}
 
 
 class Session:
@@ -50,6 +59,11 @@ class Session:
         fields: dict[str, Any] = {}
         for name, (field, variable, default) in CONFIG.items():
             fields[field] = type(default)(config.get(name) or os.environ.get(variable) or default)
+        fields["sslrootcert"] = in_project(fields["sslrootcert"])
+        if fields["sslmode"].startswith("verify-") and not fields["sslrootcert"]:
+            fields["sslrootcert"] = "system"  # as the official plugin does it
+        if str(config.get(IAM)).lower() == "true":
+            fields["iam"] = Access.of({field: config.get(name) for name, field in IAM_CONFIG.items()})
         self.target = Target(**fields)
         self._connections: dict[str, Connection] = {}
         self._lock = threading.RLock()

@@ -1,0 +1,98 @@
+"""What to do where PostgreSQL cannot be reached, refuses a login or fails a statement. Pure.
+
+Called by `infra.connection` where something failed, and loaded only then.
+
+Source: https://www.postgresql.org/docs/18/errcodes-appendix.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.errors import ConnectionFailedError
+
+if TYPE_CHECKING:
+    from infra.connection import Target
+
+# libpq reports a refused login before a session exists, so psycopg has no SQLSTATE: only its words tell.
+_SQLSTATES = {
+    "password authentication failed": "28P01",
+    "PAM authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "does not exist": "3D000",
+    "permission denied for database": "42501",
+    "too many clients": "53300",
+    "starting up": "57P03",
+}
+_HINTS = {
+    "28P01": "Check the password of {user}.",
+    "28000": "Allow {user} in pg_hba.conf, or check sslmode (now {sslmode}).",
+    "3D000": "Create the database {database}, or name another.",
+    "42501": "Grant CONNECT on {database} to {user}.",
+    "53300": "Close sessions that are not needed, or raise max_connections.",
+    "57P03": "Wait until the server has started, then run the same command again.",
+}
+_UNREACHED = (
+    "Check that the server runs and that {host}:{port} can be reached from here; a serverless database may be asleep. "
+    "sslmode is {sslmode}."
+)
+_NOT_BY_IAM = "Grant rds_iam to {user}, and allow rds-db:connect as {user} in the IAM policy of the credentials in use."
+# Where TLS is in the way, by libpq's words; these count over the SQLSTATE, which libpq does not give for them.
+_TLS = {
+    "does not support SSL": "Turn TLS on in the server (ssl = on); only for a server on this very machine, set sslMode "
+    "to prefer. sslmode is {sslmode}.",
+    "no encryption": "Set sslMode to require or stricter: the server takes this login by TLS alone. It is {sslmode}.",
+    "root certificate file": "Name the file of the CA that signed the server's certificate: chatdb:sslRootCert, or "
+    "sslrootcert in a connection string.",
+    "certificate verify failed": "Find out who answers at {host}:{port}: the CA in sslRootCert did not sign its "
+    "certificate. Name the CA that did only where you know it.",
+    "does not match host name": "Connect by a name that the server's certificate has, in place of {host}.",
+}
+
+
+def refused(target: Target, text: str, sqlstate: str | None) -> ConnectionFailedError:
+    """Say why a connection could not be made.
+
+    Args:
+        target: Where to.
+        text: The server's or libpq's words, on one line.
+        sqlstate: Where the server gave one.
+    """
+    if target.password:
+        text = text.replace(target.password, "********")
+    hint = next((hint for phrase, hint in _TLS.items() if phrase in text), "")
+    found = "08001" if hint else next((state for phrase, state in _SQLSTATES.items() if phrase in text), "08001")
+    sqlstate = sqlstate or found
+    if sqlstate == "28P01" and target.iam is not None:
+        hint = hint or _NOT_BY_IAM
+    hint = hint or _HINTS.get(sqlstate, _UNREACHED)
+    places = {name: str(getattr(target, name)) for name in ("host", "port", "database", "user", "sslmode")}
+    return ConnectionFailedError(
+        f"cannot connect to {target.label} as {target.user}",
+        detail=text,
+        hint=hint.format(**places),
+        state="Nothing was changed.",
+        sqlstate=sqlstate,
+    )
+
+
+def hint_for(sqlstate: str | None, target: Target) -> str:
+    """Return what to do about the common SQLSTATEs."""
+    match sqlstate:
+        case "42501":
+            return f"{target.role or target.user} lacks a privilege: grant it, or connect as a role that has it."
+        case "55P03":
+            return "Another session holds the lock: let it end, or run the command again."
+        case "57014":
+            return "The statement ran into its timeout: raise it, or run when there is less load."
+        case "42P01":
+            return "Create the missing table first."
+        case "42P07" | "42710":
+            return "An object of that name stands already: adopt it (`chatdb baseline`) or move it away."
+        case "53100":
+            return "The server's disk is full: free space, then run the command again."
+        case None:
+            return "The connection was lost: run the command again; what was committed stays."
+        case _:
+            return f"See SQLSTATE {sqlstate} in PostgreSQL's documentation."
