@@ -1,6 +1,7 @@
 """Find who looks at a database as a whole: the stack's administrator where this machine knows it, else the migrator.
 
-For `chatdb access` and `chatdb audit`: the catalogue is open to all, but who has which password is for superusers.
+For `chatdb access` and `chatdb audit`: the catalogue is open to all, but who has which password is for superusers. For
+`chatdb backup` too: row security hides rows from all but who bypasses it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import argparse
 from cli.context import server_of, stack_name
 from cli.direct import direct
 from cli.targets import resolve
-from infra.connection import Target
+from infra import products
+from infra.connection import Target, connect
 
 
 def as_administrator(options: argparse.Namespace, product: str) -> Target:
@@ -20,3 +22,33 @@ def as_administrator(options: argparse.Namespace, product: str) -> Target:
         return target
     server = server_of(stack_name(options))
     return target if server is None else server.read().target(target.database)
+
+
+def administrator(stack: str, engine: str = "auto") -> Target:
+    """Return the maintenance database of a stack's server as its administrator, whatever server it is."""
+    server = server_of(stack)
+    if server is not None:
+        return server.read().target()
+    from cli import stack_settings
+    from cli.context import project
+    from infra import address
+
+    settings = stack_settings.load(stack, engine)
+    found = address.address(settings, root=project())
+    return Target(
+        host=found.host,
+        port=found.port,
+        database=found.database,
+        user=found.username,
+        password=found.password,
+        sslmode=found.ssl_mode,
+        sslrootcert=products.in_project(found.ssl_root_cert),
+        iam=settings.aws if settings.iam_authentication else None,
+    )
+
+
+def sees_every_row(login: Target) -> bool:
+    """Tell whether row security hides nothing from a login."""
+    query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    with connect(login) as connection:
+        return connection.execute(query).fetchone() == (True,)

@@ -63,6 +63,10 @@ _SAID_ELSEWHERE = re.compile(
     r"| DEFERRABLE(?: INITIALLY DEFERRED)?(?= NOT VALID$|$)"
 )
 
+# PostgreSQL writes a cast of a whole array of literals; read in again, as pg_dump's text is, each of them is cast.
+_LITERAL = r"'(?:[^']|'')*'::[a-z ]+"
+_CAST_AS_A_WHOLE = re.compile(rf"\(ARRAY\[({_LITERAL}(?:, {_LITERAL})*)\]\)::([a-z ]+)\[\]")
+
 THERE = "there"
 MISSING = "missing"
 NONE = "none"
@@ -211,4 +215,9 @@ def _in_words(attribute: str, value: Any) -> str:
         case list():
             return ", ".join(value)
         case _:
-            return " ".join(str(value).split())
+            return " ".join(_CAST_AS_A_WHOLE.sub(_cast_one_by_one, str(value)).split())
+
+
+def _cast_one_by_one(found: re.Match[str]) -> str:
+    literals = re.findall(_LITERAL, found[1])
+    return f"ARRAY[{', '.join(f'({literal})::{found[2]}' for literal in literals)}]"

@@ -95,7 +95,7 @@ def plan_back(migrations: Sequence[Migration], rows: Sequence[LedgerRow], *, to:
     return Plan(applied=kept, pending=pending, resumed=half, version=version, target=to)
 
 
-def digest(migrations: Sequence[Migration]) -> str:
+def digest(migrations: Sequence[Migration | LedgerRow]) -> str:
     """Return `sha256:` and the digest over the names and checksums, in their order: what a release is known by."""
     lines = "".join(f"{migration.name} {migration.checksum}\n" for migration in migrations)
     return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()

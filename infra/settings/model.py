@@ -1,6 +1,7 @@
 """Every key of a stack with its type, default, description and example; what the keys say together is in `rules`.
 
-Pure. Called by `infra.settings`. Keys of one subject stand together: `server`, `aws`, `logins`, `promotion`.
+Pure. Called by `infra.settings`. Keys of one subject stand together: `server`, `aws`, `logins`, `promotion`,
+`teardown`; here the rest.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from infra.settings.aws import AwsSettings
 from infra.settings.logins import LoginSettings
 from infra.settings.promotion import PromotionSettings
 from infra.settings.server import ServerSettings
+from infra.settings.teardown import TeardownSettings
 
 
 def _from_json(value: Any) -> Any:
@@ -30,7 +32,7 @@ def _from_json(value: Any) -> Any:
         return value
 
 
-class StackSettings(ServerSettings, AwsSettings, LoginSettings, PromotionSettings):
+class StackSettings(ServerSettings, AwsSettings, LoginSettings, PromotionSettings, TeardownSettings):
     """What one stack says of its server, its products and how careful to be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True)

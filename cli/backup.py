@@ -1,0 +1,158 @@
+"""`chatdb backup` and `chatdb restore`: a product's database to a folder or S3, proven, and back."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.administration import administrator, sees_every_row
+from cli.context import require_running, stack_name
+from cli.direct import direct
+from cli.targets import require, resolve, stack_of
+from infra import products
+from infra.aws import Access
+from infra.backup.manifest import Manifest
+from infra.backup.store import Store, open_backup, open_store
+from infra.connection import Target, connect
+from infra.errors import ChatdbError
+
+if TYPE_CHECKING:
+    from infra.backup.taking import ScratchServer
+    from infra.settings import StackSettings
+
+
+def backup(options: argparse.Namespace) -> None:
+    """Back up each product, and print where each backup lies."""
+    stack = stack_of(options)
+    store = store_of(options, options.to)
+    taken = [take(options, stack, name, store) for name in require(options)]
+    if options.json:
+        print(json.dumps([manifest.summary(place) for manifest, place in taken], ensure_ascii=False))
+        return
+    for manifest, place in taken:
+        held = manifest.contents
+        print(f"{manifest.product} {held.version}: {held.total} rows of {len(held.rows)} tables, proven: {place}")
+
+
+def restore(options: argparse.Namespace) -> None:
+    """Restore a backup into a database of its own."""
+    from infra.backup import restoring
+
+    product = products.load(options.product)
+    found = open_backup(options.source, aws_access(_settings(options)))
+    manifest = found.manifest
+    if manifest.product != product.name:
+        raise ChatdbError(
+            f"the backup is not one of {product.name}",
+            detail=f"{found.place} is of {manifest.product}, stack {manifest.stack or 'none'}",
+            hint=f"Give --product {manifest.product}, or name another backup.",
+            state="Nothing was changed.",
+        )
+    login = direct(options)
+    admin = login.to(role="") if login is not None else administrator(stack_name(options), options.engine)
+    if login is None:
+        require_running(stack_name(options))
+    with found.fetched() as archive:
+        restoring.restore_as(
+            options.into,
+            archive,
+            manifest.sha256,
+            manifest.contents,
+            admin,
+            owner=manifest.owner,
+            folders=packaged_folders(),
+        )
+    held = manifest.contents
+    if options.json:
+        result = {"product": product.name, "database": options.into, "backup": found.place, "rows": dict(held.rows)}
+        print(json.dumps({**result, "version": held.version, "ledger_hash": held.ledger_hash}))
+    else:
+        print(f"{options.into} holds {product.name} {held.version} of {manifest.taken_at}: {held.total} rows, proven")
+
+
+def store_of(options: argparse.Namespace, where: str | None) -> Store:
+    """Return the place that is named, or the stack's `backupTo`.
+
+    Raises:
+        ChatdbError: neither names one.
+    """
+    settings = _settings(options)
+    if found := where or (settings.backup_to if settings else ""):
+        return open_store(found, aws_access(settings))
+    raise ChatdbError(
+        "no place for the backup is named",
+        detail="--to is not given, and the stack has no backupTo",
+        hint="Give --to FOLDER or --to s3://bucket/prefix, or set chatdb:backupTo.",
+        state="Nothing was changed.",
+    )
+
+
+def packaged_folders() -> list[Path]:
+    """Return where the packaged pg_dump and pg_restore are; nowhere where the package is not for this machine."""
+    from embedded.programs import packaged_bin_folder
+
+    try:
+        return [packaged_bin_folder()]
+    except ChatdbError:
+        return []
+
+
+def _settings(options: argparse.Namespace) -> StackSettings | None:
+    from cli import stack_settings
+
+    stack = stack_of(options)
+    return stack_settings.load(stack, options.engine) if stack else None
+
+
+def aws_access(settings: StackSettings | None) -> Access:
+    """Return how a stack reaches AWS; as the environment has it without one."""
+    return settings.aws if settings else Access()
+
+
+def take(options: argparse.Namespace, stack: str, product: str, store: Store) -> tuple[Manifest, str]:
+    """Take one product's backup, telling each step on stderr."""
+    from infra.backup import taking
+
+    login = resolve(options, product)
+    admin = None if direct(options) is not None else administrator(stack, options.engine)
+    reader = login
+    if admin is not None and sees_every_row(admin):
+        reader = admin.to(database=login.database)
+    elif login.role and sees_every_row(login.to(role="")):
+        reader = login.to(role="")
+    source = taking.Source(target=reader, product=product, stack=stack)
+    return taking.take(
+        source,
+        store,
+        folders=packaged_folders(),
+        scratch=scratch(admin or login.to(role="")),
+        report=lambda line: print(f"{product}: {line}", file=sys.stderr, flush=True),
+    )
+
+
+def scratch(login: Target) -> Callable[[str], contextlib.AbstractContextManager[ScratchServer]]:
+    """Return what gives the server to prove a backup on: the same one where a login may make databases there."""
+    from infra.backup.taking import ScratchServer
+
+    @contextlib.contextmanager
+    def give(owner: str) -> Iterator[ScratchServer]:
+        if _may_make_databases(login, owner):
+            yield ScratchServer(administrator=login, where="a scratch database on the same server", has_roles=True)
+            return
+        from cli import scratch as scratches
+
+        with scratches.server() as server:
+            yield ScratchServer(administrator=server.target(), where="an embedded PostgreSQL", has_roles=False)
+
+    return give
+
+
+def _may_make_databases(login: Target, owner: str) -> bool:
+    query = "SELECT rolsuper OR rolcreatedb AND pg_has_role(%s, 'MEMBER') FROM pg_roles WHERE rolname = current_user"
+    with connect(login) as connection:
+        return connection.execute(query, [owner]).fetchone() == (True,)
