@@ -7,20 +7,22 @@ Called by bench.runners and bench.kills as a process of its own: what `chatdb ap
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
 from pathlib import Path
 
-from infra.connection import Target
-from infra.errors import ChatdbError
-from infra.migrations import directory, runner
-from infra.migrations.model import Event
-from infra.migrations.options import Options
-
 
 def main() -> int:
-    """Apply, print, return the exit status."""
+    """Load like `cli.__main__` does, apply, print, return the exit status."""
+    gc.set_threshold(100_000, 50, 50)
+    from infra.connection import Target
+    from infra.errors import ChatdbError
+    from infra.migrations import directory, runner
+    from infra.migrations.model import Event
+    from infra.migrations.options import Options
+
     target = Target(**json.load(sys.stdin))
     moments: dict[str, float] = {}
 

@@ -5,6 +5,7 @@ Loads only what the chosen command needs: with nothing to apply, loading would b
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -12,6 +13,9 @@ from collections.abc import Sequence
 
 from cli.parser import parse
 from infra.errors import ChatdbError, unforeseen
+
+# Loading allocates many objects that stay: to look through them for garbage again and again is time for nothing.
+gc.set_threshold(100_000, 50, 50)
 
 DONE, FAILED, DIFFERENT, INTERRUPTED = 0, 1, 2, 130
 

@@ -91,10 +91,27 @@ def access_error(error: psycopg.Error) -> LedgerAccessError:
     )
 
 
-def append(migration: Migration, direction: str, *, actor: str = "", stack: str = "", tool_version: str = "") -> str:
-    """Return the statement that adds a finished row, for a transaction that holds the migration's statements too."""
+def append(migration: Migration, direction: str, **signature: str) -> str:
+    """Return the statement that adds a finished row, for a transaction that holds the migration's statements too.
+
+    Args:
+        migration: The file.
+        direction: "up", "down" or "baseline".
+        signature: `actor`, `stack` and `tool_version`, each empty where it is left out.
+    """
+    return _appended(ledger_sql.APPEND, migration, direction, **signature)
+
+
+def append_prepared(migration: Migration, direction: str, **signature: str) -> str:
+    """Return the same for a session that has run ledger_sql.PREPARE."""
+    return _appended(ledger_sql.EXECUTE, migration, direction, **signature)
+
+
+def _appended(
+    template: str, migration: Migration, direction: str, *, actor: str = "", stack: str = "", tool_version: str = ""
+) -> str:
     return _compose(
-        ledger_sql.APPEND,
+        template,
         version=migration.version,
         name=migration.name,
         checksum=migration.checksum,

@@ -6,8 +6,7 @@ Filled by the resource and the command line, read by `runner`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -20,8 +19,7 @@ def silent(_event: Event) -> None:
     """Report nothing."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """How to run.
 
     Attributes:
@@ -66,8 +64,7 @@ def _nothing_to_verify(_connection: psycopg.Connection[Any], _version: int) -> N
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hooks:
+class Hooks(NamedTuple):
     """What the caller does at two points of a run, under the lock.
 
     Attributes:
@@ -76,12 +73,11 @@ class Hooks:
         verify: Called after the last migration with the version reached; raises where the shape is not as it must be.
     """
 
-    before: Callable[[psycopg.Connection[Any], Plan], int | None] = field(default=_nothing_before)
-    verify: Callable[[psycopg.Connection[Any], int], None] = field(default=_nothing_to_verify)
+    before: Callable[[psycopg.Connection[Any], Plan], int | None] = _nothing_before
+    verify: Callable[[psycopg.Connection[Any], int], None] = _nothing_to_verify
 
 
-@dataclass(frozen=True, kw_only=True)
-class Status:
+class Status(NamedTuple):
     """Where a database stands.
 
     Attributes:
@@ -95,8 +91,7 @@ class Status:
     version: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Applied:
+class Applied(NamedTuple):
     """What a run did.
 
     Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import psycopg
 from psycopg import pq
@@ -39,6 +39,7 @@ class Run:
         self.done: list[Migration] = []
         self.baselined: list[Migration] = []
         self.in_flight: Migration | None = None
+        self._began = 0.0
 
     def through_losses(self, work: Callable[[Session], _Result]) -> _Result:
         """Do the work, again from the start in a new session where the connection is lost.
@@ -114,31 +115,41 @@ class Run:
         self.done = [migration for migration in claimed if (migration in applied) != undone]
         self.in_flight = None
 
-    def one(self, session: Session, migration: Migration, direction: Direction, plan: Plan) -> None:
-        """Run one migration's section and record it."""
-        from infra.migrations import online, transactional
-
-        row = plan.resumed if plan.resumed and plan.resumed.version == migration.version else None
-        transaction = migration.transactional if direction == "up" else migration.down_transactional
-        started = time.monotonic()
-        doing, did = ("executing", "applied") if direction == "up" else ("rolling back", "rolled back")
+    def begin(self, migration: Migration, doing: str = "executing") -> None:
+        """Tell that a migration begins."""
         self.report(Event(kind="executing", text=f"{doing} {migration.name}", migration=migration.name))
         self.in_flight = migration
+        self._began = time.monotonic()
+
+    def finish(self, did: Literal["applied", "rolled back"] = "applied") -> None:
+        """Count the one that is under way as done."""
+        migration = self.in_flight
+        assert migration is not None  # noqa: S101 - `begin` comes before
+        self.in_flight = None
+        self.done.append(migration)
+        seconds = time.monotonic() - self._began
+        self.report(Event(kind=did, text=f"{did} {migration.name}", migration=migration.name, seconds=seconds))
+
+    def one(self, session: Session, migration: Migration, direction: Direction, plan: Plan) -> None:
+        """Run one migration's section and record it."""
+        row = plan.resumed if plan.resumed and plan.resumed.version == migration.version else None
+        transaction = migration.transactional if direction == "up" else migration.down_transactional
+        self.begin(migration, "executing" if direction == "up" else "rolling back")
         try:
             if transaction and row is None:
+                from infra.migrations import transactional
+
                 last = migration is plan.pending[-1]
                 transactional.run_section(session, migration, direction, self.options, durable=last)
             else:
+                from infra.migrations import online
+
                 online.run_section(session, migration, direction, self.options, row)
         except ChatdbError as error:
             left = self._left_behind(error, migration, transaction=transaction and row is None)
             error.state = self._standing(plan, migration, f"{error.state or f'failed {migration.label}'}; {left}")
             raise
-        self.in_flight = None
-        self.done.append(migration)
-        seconds = time.monotonic() - started
-        kind = "applied" if direction == "up" else "rolled back"
-        self.report(Event(kind=kind, text=f"{did} {migration.name}", migration=migration.name, seconds=seconds))  # type: ignore[arg-type]
+        self.finish("applied" if direction == "up" else "rolled back")
 
     def verify(self, session: Session, version: int, plan: Plan) -> None:
         """Let the caller look at what was made."""

@@ -77,8 +77,10 @@ def _apply(run: Run, session: Session, to: int | None) -> Applied:
     run.settle(plan)
     if plan.pending and not rows:
         plan = _before_the_first(run, session, plan, to)
-    for migration in plan.pending:
-        run.one(session, migration, "up", plan)
+    if plan.pending:
+        from infra.migrations import together
+
+        together.forward(run, session, plan)
     if run.done:
         run.verify(session, plan.target, plan)
     return run.result(plan.target)

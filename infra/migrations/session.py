@@ -12,6 +12,7 @@ import contextlib
 import random
 import select
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import psycopg
@@ -35,15 +36,21 @@ class Outcome(NamedTuple):
 
     Attributes:
         done: Statements of the batch that are done.
+        committed: Transactions of the batch that are committed.
         error: What stopped it, if anything did.
         blockers: The sessions that it waited for last.
         lost: Whether the connection is gone.
     """
 
     done: int
+    committed: int
     error: psycopg.Error | None
     blockers: tuple[Blocker, ...]
     lost: bool
+
+
+def _no_news() -> None:
+    """Tell nobody."""
 
 
 class LostConnectionError(Exception):
@@ -75,6 +82,7 @@ class Session:
         self.local_role = f"SET LOCAL ROLE {name};" if target.role else ""
         self._monitor: psycopg.Connection[Any] | None = None
         self._blind = False  # a pooler has no second session to give, so nobody looks
+        self._prepared = False
         report(Event(kind="connecting", text=f"connecting to {target.label}"))
         self.connection = _connect_patiently(target.to(role=""), report, connect_wait_s)
         self.pid = self.connection.info.backend_pid  # a pooler gives out others than the server's
@@ -145,15 +153,16 @@ class Session:
                 sqlstate=error.sqlstate,
             ) from None
 
-    def run(self, batch: str, *, about: str) -> Outcome:
+    def run(self, batch: str, *, about: str = "", on_commit: Callable[[], None] = _no_news) -> Outcome:
         """Send statements as one message and wait for the answer; while waiting for a lock, say for whom.
 
         Args:
             batch: Statements; PostgreSQL takes them as one transaction unless they say otherwise.
-            about: Name of the migration, for events.
+            about: Name of the migration, for events; where it is empty, nobody looks who is in the way.
+            on_commit: Called for each transaction of the batch when its commit is told.
         """
         pgconn = self.connection.pgconn
-        done = 0
+        done = committed = 0
         error: psycopg.Error | None = None
         watch = _Watch(time.monotonic())
         try:
@@ -166,19 +175,23 @@ class Session:
                     error = errors.error_from_result(result, "utf-8")
                 elif error is None:
                     done += 1
+                    if result.command_status == b"COMMIT":
+                        committed += 1
+                        on_commit()
         except psycopg.OperationalError as problem:
             error = problem
         except KeyboardInterrupt:
             with contextlib.suppress(psycopg.Error):
                 self.connection.cancel_safe(timeout=5)
             raise
-        return Outcome(done, error, watch.blockers, pgconn.status == pq.ConnStatus.BAD)
+        return Outcome(done, committed, error, watch.blockers, pgconn.status == pq.ConnStatus.BAD)
 
     def _next_result(self, watch: _Watch, about: str) -> pq.abc.PGresult | None:
         """Wait for the answer to one statement of a batch, looking who blocks while none comes."""
         pgconn = self.connection.pgconn
         while pgconn.is_busy():
-            ready, _, _ = select.select([pgconn.socket], [], [], max(0.0, watch.next_look - time.monotonic()))
+            pause = max(0.0, watch.next_look - time.monotonic()) if about else None
+            ready, _, _ = select.select([pgconn.socket], [], [], pause)
             if ready:
                 pgconn.consume_input()
                 continue
@@ -195,6 +208,12 @@ class Session:
         outcome = self.run(statement, about=about)
         if outcome.error:
             raise outcome.error
+
+    def prepare_ledger(self) -> None:
+        """Let the server plan the ledger's statement once; called before several files travel together."""
+        if not self._prepared:
+            self.connection.execute(ledger_sql.PREPARE)
+            self._prepared = True
 
     def rollback(self) -> None:
         """Leave a failed transaction."""

@@ -42,11 +42,13 @@ def run_section(
             raise invalid_index(migration, index)
     long = statements.patient(migration, direction)
     lock_timeout_ms = options.online_lock_timeout_ms if long else min(FIRST_LOCK_TIMEOUT_MS, options.lock_timeout_ms)
+    section = migration.up if direction == "up" else migration.down
+    record = ledger.append(migration, direction, **options.signature())
     until = time.monotonic() + options.lock_budget_s
     attempt = 1
     while True:
-        opening, batch = _batch(session, migration, direction, options, lock_timeout_ms, durable=durable)
-        outcome = session.run(batch, about=migration.name)
+        opening = _opening(session, options, lock_timeout_ms, durable=durable)
+        outcome = session.run(_transaction(session, opening, section, record), about=migration.name)
         if outcome.error is None:
             return
         if outcome.lost:
@@ -54,7 +56,7 @@ def run_section(
         session.rollback()
         left_s = until - time.monotonic()
         if outcome.error.sqlstate not in RETRYABLE or left_s <= 0:
-            raise failure(migration, direction, outcome, opening=opening, before=session.fresh_count + 4)
+            raise failure(migration, direction, outcome, opening=len(opening), before=session.fresh_count + 4)
         session.report(
             Event(
                 kind="retrying",
@@ -69,22 +71,31 @@ def run_section(
         lock_timeout_ms = min(lock_timeout_ms * 2, max(options.lock_timeout_ms, lock_timeout_ms if long else 0))
 
 
-def _batch(
-    session: Session,
-    migration: Migration,
-    direction: Direction,
-    options: Options,
-    lock_timeout_ms: int,
-    *,
-    durable: bool,
-) -> tuple[int, str]:
-    """Return at which character the section begins, and the whole message."""
-    opening = (
+def runs_in_company(migration: Migration) -> bool:
+    """Return whether the up section may share a message with others: it has nothing to look at first or to wait for."""
+    return (
+        migration.transactional
+        and not statements.indexes_if_not_exists(migration, "up")
+        and not statements.patient(migration, "up")
+    )
+
+
+def message(session: Session, migration: Migration, options: Options, *, durable: bool) -> str:
+    """Return the up section and its record as one of several transactions in a message; needs `prepare_ledger`."""
+    record = ledger.append_prepared(migration, "up", **options.signature())
+    lock_timeout_ms = min(FIRST_LOCK_TIMEOUT_MS, options.lock_timeout_ms)
+    opening = _opening(session, options, lock_timeout_ms, durable=durable)
+    return _transaction(session, opening, migration.up, record)
+
+
+def _opening(session: Session, options: Options, lock_timeout_ms: int, *, durable: bool) -> str:
+    return (
         f"{session.fresh} BEGIN; SET LOCAL lock_timeout = {lock_timeout_ms}; "
         f"SET LOCAL statement_timeout = {options.statement_timeout_ms}; "
         f"SET LOCAL synchronous_commit TO {'DEFAULT' if durable else 'off'};\n"
     )
-    section = migration.up if direction == "up" else migration.down
-    record = ledger.append(migration, direction, **options.signature())
+
+
+def _transaction(session: Session, opening: str, section: str, record: str) -> str:
     # The section may end without a semicolon or in a comment; an empty statement costs nothing.
-    return len(opening), f"{opening}{section}\n;\n{session.role} {record};\nCOMMIT"
+    return f"{opening}{section}\n;\n{session.role} {record};\nCOMMIT"
