@@ -10,6 +10,7 @@ from cli.context import require_running, stack_name
 from cli.targets import from_stack
 from infra.connection import Target
 from infra.errors import ChatdbError
+from infra.libpq import with_tls
 
 
 def url(options: argparse.Namespace) -> None:
@@ -48,7 +49,7 @@ def psql(options: argparse.Namespace) -> None:
     if target.role:
         environment["PGOPTIONS"] = f"-c role={target.role}"
     try:
-        os.execve(program, [str(program), *options.arguments], environment)  # noqa: S606 - psql takes over this process
+        os.execve(program, [str(program), *options.arguments], with_tls(program, environment))  # noqa: S606 - psql takes over this process
     except OSError as error:
         raise ChatdbError(
             "psql cannot be started",

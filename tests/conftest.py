@@ -13,6 +13,7 @@ from embedded.server import ServerFile
 from infra.connection import Target
 from tests.support import aws, majors, pgbouncer, postgres
 from tests.support.provider import provider_of
+from tests.support.tls import TlsServer, speaking_tls
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,17 @@ def server() -> Iterator[ServerFile]:
     """PostgreSQL 18, one server for all tests of a worker, as its superuser."""
     with postgres.running_server() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def tls_server() -> Iterator[TlsServer]:
+    """A server of major 17 that takes logins over TLS alone; the embedded 18 is built without TLS."""
+    try:
+        folder = majors.bin_folder(17)
+    except majors.NotToBeHad as reason:
+        pytest.skip(f"a server with TLS is needed: {reason}")
+    with postgres.running_server(folder) as running, speaking_tls(running) as speaking:
+        yield speaking
 
 
 @pytest.fixture(scope="session")
