@@ -34,6 +34,9 @@ async def main() -> None:
     }
     pulumi.export("server", server.facts)
     pulumi.export("products", {name: database.summary for name, database in databases.items()})
+    # Told only once every product has its new passwords, so that a rotation that failed is gone on with.
+    summaries = pulumi.Output.all(*(database.summary for database in databases.values()))
+    pulumi.export("rotation", summaries.apply(lambda _: stack.rotation))
     pulumi.export("release", {name: database.release for name, database in databases.items()})
     pulumi.export("audit", {name: database.audit for name, database in databases.items()})
     pulumi.export("connections", {name: database.connections for name, database in databases.items()})

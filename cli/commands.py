@@ -123,6 +123,21 @@ COMMANDS: tuple[Command, ...] = (
         options=(STACK, ENGINE, YES, JSON),
     ),
     Command(
+        name="rotate",
+        summary="give every login a new password; the former one stays valid until the next rotation",
+        example="chatdb rotate --stack prod",
+        run="cli.rotate:rotate",
+        options=(
+            STACK,
+            ENGINE,
+            YES,
+            option(
+                "--even-if-used", action="store_true", help="rotate also where sessions still use what it makes invalid"
+            ),
+            JSON,
+        ),
+    ),
+    Command(
         name="down",
         summary="stop the stack's embedded server and keep its data",
         example="chatdb down --stack dev",

@@ -47,7 +47,7 @@ def destroy(options: argparse.Namespace) -> int:
             out.print(f"stack {stack} is not up: nothing to destroy")
             return 0
         if not options.yes:
-            _ask("destroy", stack)
+            ask("destroy", stack)
     elif code := _operate("destroy", options):
         return code
     if server is not None:
@@ -120,7 +120,7 @@ def _embedded(operation: Operation, options: argparse.Namespace, stack: str) -> 
     if operation != "preview" and not options.yes:
         if operation == "up" and not _run("preview", options, stack).changed:
             return 0
-        _ask(operation, stack)
+        ask(operation, stack)
     result = _run(operation, options, stack)
     return DIFFERENT if result.changed and getattr(options, "expect_no_changes", False) else 0
 
@@ -142,7 +142,7 @@ def _run(operation: Operation, options: argparse.Namespace, stack: str) -> Resul
     return result
 
 
-def _ask(operation: Operation, stack: str) -> None:
+def ask(operation: str, stack: str) -> None:
     """Ask whether to act; anything but yes changes nothing.
 
     Raises:

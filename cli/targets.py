@@ -70,6 +70,13 @@ def _token_access(fields: Mapping[str, Any] | None) -> Access | None:
     return Access.of(fields)
 
 
+def rotation_of(options: argparse.Namespace) -> int | None:
+    """Return the rotation of the stack that a command is about; None where a database is named without one."""
+    if direct(options) is not None:
+        return None
+    return int(stack_outputs(options.stack or DEFAULT_STACK, options, show_secrets=False).get("rotation", 1))
+
+
 def stack_products(stack: str, options: argparse.Namespace) -> list[str]:
     """Return the products a stack carries."""
     return sorted(stack_outputs(stack, options, show_secrets=False).get("products", {}))

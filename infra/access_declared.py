@@ -6,8 +6,8 @@ Called by `effective_access` with what stands, and by previews without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from infra.access_matrix import DATABASE_OWNER, OF_ITSELF, PUBLIC, Access, Grant, Thing, every_privilege
@@ -15,6 +15,7 @@ from infra.naming import LEDGER_SCHEMA, RoleNames
 from infra.privileges import PUBLIC as PLUGIN_PUBLIC
 from infra.privileges import default_grants, object_grants, table_grants
 from infra.products import Product
+from infra.rotation import FIRST
 
 # A right on one object: who has which.
 Rights = dict[tuple[str, Thing], frozenset[str]]
@@ -34,6 +35,7 @@ class Declared:
         database: Name of its database.
         rights: What each role must be able to do by its own grants; PUBLIC is one of them.
         administrators: Roles that may make roles: their memberships are how a managed server works.
+        seconds: The login that each second login is a member of, where rotation has made it.
     """
 
     product: Product
@@ -41,11 +43,17 @@ class Declared:
     database: str
     rights: Rights
     administrators: frozenset[str]
+    seconds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The product's roles, the owner first."""
-        return (self.names.owner, *self.names.logins.values())
+        return (self.names.owner, *self.names.logins.values(), *self.seconds)
+
+    @property
+    def acts_as(self) -> dict[str, str]:
+        """The role that each role is a member of, where it is declared to be one."""
+        return {self.names.migrator: self.names.owner, **self.seconds}
 
     def scope(self, thing: Thing) -> Scope:
         """Tell whose an object is."""
@@ -76,8 +84,8 @@ class Declared:
         return self.rights.get((role, thing), NOTHING)
 
     def reached(self, role: str, thing: Thing) -> frozenset[str]:
-        """Return what a role must be able to do in all, PUBLIC's rights and the migrator's membership included."""
-        through = self.of(self.names.owner, thing) if role == self.names.migrator and _is_inherited(thing) else NOTHING
+        """Return what a role must be able to do in all, PUBLIC's rights and its declared membership included."""
+        through = self.of(self.acts_as[role], thing) if role in self.acts_as and _is_inherited(thing) else NOTHING
         public = self.of(PUBLIC, thing) if _is_inherited(thing) else NOTHING
         return self.of(role, thing) | public | through
 
@@ -138,7 +146,15 @@ class Declared:
                 return False
 
 
-def declare(product: Product, names: RoleNames, *, database: str, major: int, access: Access | None = None) -> Declared:
+def declare(
+    product: Product,
+    names: RoleNames,
+    *,
+    database: str,
+    major: int,
+    access: Access | None = None,
+    rotation: int | None = None,
+) -> Declared:
     """Return what is declared for a product.
 
     Args:
@@ -147,6 +163,8 @@ def declare(product: Product, names: RoleNames, *, database: str, major: int, ac
         database: Name of its database.
         major: Major version of the server, which decides what "everything" is.
         access: What stands: the owner's rights on each object of the product are declared too.
+        rotation: The stack's rotation, which says whether second logins are declared; where it is not known, those
+            that stand are.
     """
     standing = {thing: thing for thing in access.things} if access else {}
     rights: dict[tuple[str, Thing], frozenset[str]] = {}
@@ -171,10 +189,9 @@ def declare(product: Product, names: RoleNames, *, database: str, major: int, ac
     for default in default_grants(names, product.schema):
         thing = Thing(kind="default", schema=default.schema, name=f"new {default.kind}s of {names.owner}")
         add(default.role, thing, *default.privileges)
-    for login in names.logins.values():
-        add(login, Thing(kind="attributes", name=login), "LOGIN")
-    add(names.owner, Thing(kind="attributes", name=names.owner))
-    add(names.migrator, Thing(kind="role", name=names.owner), "INHERIT", "SET")
+    seconds = _seconds(names, access, rotation)
+    for role, thing, privileges in _of_roles(names, seconds):
+        add(role, thing, *privileges)
 
     declared = Declared(
         product=product,
@@ -182,11 +199,31 @@ def declare(product: Product, names: RoleNames, *, database: str, major: int, ac
         database=database,
         rights=rights,
         administrators=_administrators(access.roles if access else {}),
+        seconds=seconds,
     )
     for thing in standing:
         if declared.scope(thing) == "product" and thing.kind in _OWNED and thing != Thing(kind="schema", name="public"):
             add(names.owner, thing, *every_privilege(thing.kind, major))
     return declared
+
+
+def _seconds(names: RoleNames, access: Access | None, rotation: int | None) -> dict[str, str]:
+    """Return the second logins that are declared, each with the login that it is a member of."""
+    standing = access.roles if access else {}
+    return {
+        second: names.serving[kind]
+        for kind, second in names.seconds.items()
+        if (second in standing if rotation is None else rotation > FIRST)
+    }
+
+
+def _of_roles(names: RoleNames, seconds: Mapping[str, str]) -> Iterator[tuple[str, Thing, tuple[str, ...]]]:
+    """Yield what each role is and may act as; the owner is nothing but what it owns."""
+    yield names.owner, Thing(kind="attributes", name=names.owner), ()
+    for login in (*names.logins.values(), *seconds):
+        yield login, Thing(kind="attributes", name=login), ("LOGIN",)
+    for member, role in {names.migrator: names.owner, **seconds}.items():
+        yield member, Thing(kind="role", name=role), ("INHERIT", "SET")
 
 
 def _is_inherited(thing: Thing) -> bool:

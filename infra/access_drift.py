@@ -137,8 +137,7 @@ def _says(role: str, thing: Thing, privileges: tuple[str, ...], how: str) -> str
 
 def _reached(access: Access, declared: Declared) -> Iterator[Drift]:
     """Return what our roles can do only through memberships that are not declared."""
-    names = declared.names
-    known = [one for one in access.memberships if (one.member, one.role) == (names.migrator, names.owner)]
+    known = [one for one in access.memberships if declared.acts_as.get(one.member) == one.role]
     known += [one for one in access.memberships if one.role == DATABASE_OWNER]
     for role in declared.roles:
         if not set(reach(access.memberships, role)) - set(reach(known, role)):

@@ -21,6 +21,7 @@ from infra.connection import connect, explained
 from infra.errors import ChatdbError, ConnectionFailedError
 from infra.naming import role_names
 from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, is_known, target_of
+from infra.rotation import FIRST
 
 # What everyone may do differs between majors in one right; sentences say "everything" for each of them.
 NEWEST_MAJOR = 18
@@ -90,14 +91,26 @@ class AccessProvider(PlainErrorProvider):
 def _declared(props: Mapping[str, Any]) -> access_declared.Rights:
     product = products.load(props["product"])
     names = role_names(product)
-    return access_declared.declare(product, names, database=product.database, major=NEWEST_MAJOR).rights
+    rotation = _rotation(props)
+    return access_declared.declare(
+        product, names, database=product.database, major=NEWEST_MAJOR, rotation=rotation
+    ).rights
+
+
+def _rotation(props: Mapping[str, Any]) -> int:
+    """Return the stack's rotation, which says which logins are declared; a state from before it has the first."""
+    return int(props.get("rotation", FIRST))
 
 
 def _look(props: Mapping[str, Any], former: access_record.Record) -> Look:
     target = target_of(props)
     with explained(f"cannot look at the access of {props['product']}", target), connect(target) as connection:
         return access_review.look(
-            connection, products.load(props["product"]), former=former, audited=props["auditOnUp"] != "off"
+            connection,
+            products.load(props["product"]),
+            former=former,
+            audited=props["auditOnUp"] != "off",
+            rotation=_rotation(props),
         )
 
 
@@ -144,13 +157,13 @@ def _settled(props: dict[str, Any], *, former: access_record.Record) -> dict[str
     """
     target = target_of(props)
     product = products.load(props["product"])
-    audited = props["auditOnUp"] != "off"
+    audited, rotation = props["auditOnUp"] != "off", _rotation(props)
     state = "What the program declares is made; run again to go on."
     with explained(f"cannot review the access of {product.name}", target, state=state), connect(target) as connection:
-        found = access_review.look(connection, product, former=former, audited=audited)
+        found = access_review.look(connection, product, former=former, audited=audited, rotation=rotation)
         unmended = access_review.settle(connection, found.repairs)
         if found.repairs:
-            found = access_review.look(connection, product, former=former, audited=audited)
+            found = access_review.look(connection, product, former=former, audited=audited, rotation=rotation)
     if found.audit and found.audit.findings and props["auditOnUp"] == "fail":
         raise _failed(found.audit)
     plain = {key: value for key, value in props.items() if key not in SEEN and key != "unseen"}
@@ -230,8 +243,9 @@ class Access(Resource, module="chatdb", name="Access"):
         product: str,
         connection: Mapping[str, Any],
         audit_on_up: str,
+        rotation: int,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         computed = dict.fromkeys(("changes", "drift", "findings", "audit"))
-        props = {**connection, **computed, "product": product, "auditOnUp": audit_on_up}
+        props = {**connection, **computed, "product": product, "auditOnUp": audit_on_up, "rotation": rotation}
         super().__init__(AccessProvider(), name, props, opts)

@@ -41,7 +41,9 @@ class Look:
     audit: Report | None
 
 
-def look(connection: psycopg.Connection[Any], product: Product, *, former: Record, audited: bool) -> Look:
+def look(
+    connection: psycopg.Connection[Any], product: Product, *, former: Record, audited: bool, rotation: int | None = None
+) -> Look:
     """Return how a product's access stands.
 
     Args:
@@ -49,8 +51,9 @@ def look(connection: psycopg.Connection[Any], product: Product, *, former: Recor
         product: The product.
         former: What the last update declared: what is not declared any more is taken back.
         audited: Whether the audit is asked too.
+        rotation: The stack's rotation, which says which logins are declared; by what stands where it is not known.
     """
-    report = effective_access.report(connection, product)
+    report = effective_access.report(connection, product, rotation=rotation)
     pairs = _pairs(report.declared, access_record.rights(former, report.access.major))
     held = access_sentences.held(report.access)
     repairs = tuple(one for one in report.drift if _is_ours(one, pairs))

@@ -2,7 +2,7 @@
 
 The password is made once, when the resource is created, and again when `rotation` changes. It stays in the stack's
 state as a secret. What is given to PostgreSQL is its SCRAM verifier, so that no plain password reaches a server's log.
-Called by `infra.access`. The class name `CredentialProvider` and this module's name stand in state: never rename them.
+Called by `infra.roles`. The class name `CredentialProvider` and this module's name stand in state: never rename them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import secrets
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, UpdateResult
 
+from infra.errors import SettingsError
 from infra.provider import PlainErrorProvider, changed_keys
 
 # 192 random bits, which no search gets through; URL-safe, so that it stands in a connection string as it is.
@@ -44,6 +45,19 @@ def scram_verifier(password: str, *, salt: bytes, iterations: int = SCRAM_ITERAT
 
 class CredentialProvider(PlainErrorProvider):
     """Makes a password and its verifier."""
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse a rotation that goes back: the login that clients use now would lose its password, or go."""
+        was, wanted = (int(props.get("rotation") or 1) for props in (_olds, news))
+        if wanted >= was:
+            return CheckResult(news, [])
+        error = SettingsError(
+            f"the rotation of {news['role']} goes back from {was} to {wanted}",
+            detail="The passwords of an earlier rotation are gone; clients use those of this one.",
+            hint="Set chatdb:rotation to what it was, or one higher for new passwords (`chatdb rotate`).",
+            state="Nothing was changed.",
+        )
+        return CheckResult(news, [CheckFailure("rotation", str(error))])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Ask for a new password where the role or the rotation changed."""

@@ -17,6 +17,7 @@ from infra.migrations.resource import Migrations
 from infra.naming import role_names
 from infra.products import Product
 from infra.published import PublishedCredential
+from infra.roles import Roles, declare_roles
 from infra.server import Server
 from infra.settings import StackSettings
 
@@ -37,7 +38,7 @@ class ChatDatabase(pulumi.ComponentResource):
     Attributes:
         summary: Version, digest, database and role names; no secret.
         release: What was verified last, for a stack that takes from this one; no secret.
-        connections: For each login its user and password; a secret.
+        connections: By what a login is for, the user and password of the current one; a secret.
         audit: How many rules of the security baseline were asked and how many findings there are, after all the rest.
     """
 
@@ -55,7 +56,7 @@ class ChatDatabase(pulumi.ComponentResource):
             parent=self, provider=server.provider, protect=kept or None, retain_on_delete=kept or None
         )
 
-        roles = access.declare_roles(product, names, server=server, settings=settings, opts=shared)
+        roles = declare_roles(product, names, server=server, settings=settings, opts=shared)
         database = postgresql.Database(
             f"{product.name}-database",
             name=product.database,
@@ -128,10 +129,10 @@ class ChatDatabase(pulumi.ComponentResource):
         self.release = migrations.release
         self.connections = pulumi.Output.from_input(
             {
-                kind: {"user": name, "password": roles.credentials[kind].password}
+                kind: {"user": user, "password": roles.credentials[kind].password}
                 if kind in roles.credentials
-                else {"user": name, **server.tokens()}
-                for kind, name in names.logins.items()
+                else {"user": user, **server.tokens()}
+                for kind, user in roles.current.items()
             }
         )
         self.audit = review.audit
@@ -139,7 +140,7 @@ class ChatDatabase(pulumi.ComponentResource):
 
 
 def _publish(
-    product: Product, roles: access.Roles, *, server: Server, settings: StackSettings, opts: pulumi.ResourceOptions
+    product: Product, roles: Roles, *, server: Server, settings: StackSettings, opts: pulumi.ResourceOptions
 ) -> dict[str, pulumi.Output[str]]:
     """Declare a secret of AWS for each login that has a password, and return their ARNs by what the role is for."""
     prefix = settings.secret_prefix or f"chatdb/{pulumi.get_stack()}"
@@ -153,7 +154,7 @@ def _publish(
                 "engine": "postgres",
                 "host": server.host,
                 "port": server.port,
-                "username": roles.names.logins[kind],
+                "username": roles.current[kind],
                 "password": credential.password,
                 "dbname": product.database,
                 **({"masterarn": server.secret_arn} if server.secret_arn else {}),
@@ -161,7 +162,7 @@ def _publish(
             recovery_days=settings.secret_recovery_days,
             opts=pulumi.ResourceOptions(
                 parent=opts.parent,
-                depends_on=[roles.logins[kind]],
+                depends_on=list(roles.all),
                 protect=opts.protect,
                 retain_on_delete=opts.retain_on_delete,
             ),

@@ -40,16 +40,19 @@ class Report(NamedTuple):
     drift: tuple[Drift, ...]
 
 
-def report(connection: psycopg.Connection[Any], product: Product) -> Report:
+def report(connection: psycopg.Connection[Any], product: Product, *, rotation: int | None = None) -> Report:
     """Compare what can be done in a product's database with what is declared.
 
     Args:
         connection: The product's database, as any role that may connect: the catalogue is open to all.
         product: The product.
+        rotation: The stack's rotation, where it is known: it says which logins are declared.
     """
     names = role_names(product)
     access = read(connection, owner=names.owner)
-    declared = access_declared.declare(product, names, database=access.database, major=access.major, access=access)
+    declared = access_declared.declare(
+        product, names, database=access.database, major=access.major, access=access, rotation=rotation
+    )
     return Report(product, access, declared, access_drift.find(access, declared))
 
 

@@ -43,6 +43,11 @@ class RoleNames:
         analytics = {"analytics": self.analytics} if self.analytics else {}
         return {"app": self.app, "readonly": self.readonly, **analytics}
 
+    @property
+    def seconds(self) -> dict[str, str]:
+        """The second login of each that serves: from the second rotation on, a member of the first."""
+        return {kind: f"{name}_b" for kind, name in self.serving.items()}
+
 
 def role_names(product: Product) -> RoleNames:
     """Return the role names of a product."""

@@ -1,7 +1,7 @@
 """Settings of login roles that pulumi-postgresql's Role does not know: lock_timeout and transaction_timeout.
 
 One dynamic resource per product, as the administrator. PostgreSQL applies a role's settings at login, to that role
-alone and not to its members. Called by `infra.access`. `RoleSettingsProvider` stands in state: never rename it.
+alone and not to its members. Called by `infra.roles`. `RoleSettingsProvider` stands in state: never rename it.
 
 Source: https://www.postgresql.org/docs/18/runtime-config-client.html
 """

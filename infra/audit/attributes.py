@@ -76,7 +76,7 @@ WHERE m.rolsuper OR m.rolbypassrls OR m.rolcreaterole OR m.rolcreatedb OR m.rolr
     ),
     Rule(
         id="membership-among-roles",
-        title="Of the product's roles only the migrator is a member of another, the owner",
+        title="Of the product's roles only the migrator is a member of the owner, and a second login of its first",
         why="A service that is a member of the owner may change and drop the tables it serves.",
         severity="high",
         source="OWASP Database Security: not the owner of the database; PostgreSQL: Role Membership",
@@ -84,7 +84,7 @@ WHERE m.rolsuper OR m.rolbypassrls OR m.rolcreaterole OR m.rolcreatedb OR m.rolr
 SELECT r.name || ' in ' || o.name, 'it may act as ' || o.name,
        'REVOKE ' || o.sql || ' FROM ' || r.sql || x.by
 FROM role AS r JOIN membership AS x ON x.member = r.oid JOIN role AS o ON o.oid = x.roleid
-WHERE NOT (r.kind = 'migrator' AND o.kind = 'owner')
+WHERE NOT (r.kind = 'migrator' AND o.kind = 'owner') AND r.kind <> o.kind || '_b'
 """,
     ),
     Rule(

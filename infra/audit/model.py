@@ -104,9 +104,9 @@ class Report:
     unchecked: tuple[Unchecked, ...]
 
 
-# What every query may name. Parameters: roles, kinds (in the same order: owner, migrator, app, …), owner, schema,
-# ledger, tables (the product's), figures (those that analytics reads), guarded (those that have row security). What a
-# query does not name costs nothing.
+# What every query may name. Parameters: roles, kinds (in the same order: owner, migrator, app, …, app_b for the second
+# login), owner, schema, ledger, tables (the product's), figures (those that analytics reads), guarded (those that have
+# row security). What a query does not name costs nothing.
 GROUND = """
 WITH role AS (
     SELECT r.oid, r.rolname::text AS name, quote_ident(r.rolname) AS sql, k.kind, r.rolcanlogin AS login,

@@ -95,7 +95,8 @@ def once(reports: Sequence[Report]) -> list[Finding]:
 def _parameters(product: Product) -> dict[str, Any]:
     """Return what the queries ask for by name."""
     names = role_names(product)
-    kinds = {"owner": names.owner, **names.logins}
+    seconds = {f"{kind}_b": name for kind, name in names.seconds.items()}
+    kinds = {"owner": names.owner, **names.logins, **seconds}
     newest = snapshot.load(product, snapshot.newest(product))
     return {
         "roles": list(kinds.values()),

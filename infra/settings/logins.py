@@ -1,4 +1,7 @@
-"""The keys that limit what a product's login roles may take of the server. Part of `infra.settings.model`."""
+"""The keys about a product's login roles: their passwords' rotation, what they may take of the server.
+
+Part of `infra.settings.model`.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,13 @@ Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
 
 
 class LoginSettings(BaseModel):
-    """Limits and timeouts of the logins; times are in milliseconds, where 0 means no limit."""
+    """Rotation, limits and timeouts of the logins; times are in milliseconds, where 0 means no limit."""
 
+    rotation: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1,
+        description="Passwords the logins are at: one more makes new ones; the former stay valid until the next.",
+        examples=["2"],
+    )
     app_connection_limit: Annotated[int, Field(ge=-1, le=10_000)] = Field(
         default=50, description="Connections each product's service may hold at once; -1 for no limit.", examples=["50"]
     )

@@ -13,7 +13,7 @@ ALL = [products.load(name) for name in products.names()]
 def test_every_name_fits_into_an_identifier(product: products.Product) -> None:
     """PostgreSQL cuts identifiers at 63 bytes, silently."""
     names = naming.role_names(product)
-    for name in (names.owner, *names.logins.values(), product.database, *product.tables):
+    for name in (names.owner, *names.logins.values(), *names.seconds.values(), product.database, *product.tables):
         assert len(name.encode()) <= 63
 
 
@@ -22,7 +22,8 @@ def test_no_two_products_share_a_role_or_a_database() -> None:
     roles = [
         name
         for product in ALL
-        for name in (naming.role_names(product).owner, *naming.role_names(product).logins.values())
+        for names in (naming.role_names(product),)
+        for name in (names.owner, *names.logins.values(), *names.seconds.values())
     ]
     databases = [product.database for product in ALL]
     assert len(set(roles)) == len(roles)
