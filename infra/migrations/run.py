@@ -49,6 +49,7 @@ class Run:
         """
         wait_s = self.options.connect_wait_s
         lost_at = done_then = None
+        words = ""
         while True:
             try:
                 with Session(self.target, report=self.report, connect_wait_s=wait_s) as session:
@@ -57,22 +58,27 @@ class Run:
                         return problem
             except ConnectionFailedError as error:
                 if lost_at is not None:
-                    error.state = self._state_after_loss()
+                    raise self._lost(f"{words}; since then: {error.detail}") from None
                 raise
+            words = " ".join(str(problem).split())
             now = time.monotonic()
             if lost_at is None or done_then != len(self.done):
                 lost_at, done_then = now, len(self.done)
             if now - lost_at >= self.options.reconnect_s:
-                raise ConnectionFailedError(
-                    f"the connection to {self.target.label} was lost",
-                    detail=str(problem),
-                    hint="Run the same command again: it goes on where the ledger says.",
-                    state=self._state_after_loss(),
-                    sqlstate="08006",
-                )
-            self.report(Event(kind="retrying", text=f"the connection was lost ({problem}); connecting again"))
+                raise self._lost(words)
+            self.report(Event(kind="retrying", text=f"the connection was lost ({words}); connecting again"))
             wait_s = max(self.options.reconnect_s, wait_s)
             time.sleep(0.1)
+
+    def _lost(self, detail: str) -> ConnectionFailedError:
+        return ConnectionFailedError(
+            f"the connection to {self.target.label} was lost",
+            detail=detail,
+            hint="The server's log says why it went: a full disk, a crash, a restart. Once it is back, run the same "
+            "command again: it goes on where the ledger says.",
+            state=self._state_after_loss(),
+            sqlstate="08006",
+        )
 
     def _attempt(self, session: Session, work: Callable[[Session], _Result]) -> _Result | Exception:
         """Return the work's result, or what shows that the connection was lost."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.server import EmbeddedServer, ServerFile
+from embedded.server import ServerFile
 from infra.connection import Target, connect
 from infra.errors import ConnectionFailedError
 from infra.migrations import directory, filename, runner
@@ -21,38 +21,9 @@ from infra.migrations.model import Event
 from infra.migrations.options import Hooks, Options
 from tests.support import apply_process, postgres, proxies
 from tests.support.migration_files import file, tables
+from tests.support.mixed import MIXED, shape
 
 KILLS = 12
-MIXED = {
-    **tables(4),
-    "0005_online.sql": file(
-        "INSERT INTO table_1 SELECT n, n::text FROM generate_series(1, 20000) AS n;\n"
-        "CREATE UNIQUE INDEX CONCURRENTLY table_1_unique_idx ON table_1 (word, id);\n"
-        "CREATE INDEX CONCURRENTLY IF NOT EXISTS table_1_lower_idx ON table_1 (lower(word));\n"
-        "REINDEX INDEX CONCURRENTLY table_1_word_idx;\n"
-        "DROP INDEX CONCURRENTLY table_1_lower_idx;\n"
-        "UPDATE table_1 SET word = word || '!';",
-        "",
-        options="transaction:false",
-    ),
-    "0006_after.sql": file("ALTER TABLE table_1 ADD COLUMN more int;"),
-}
-
-
-def shape(target: Target) -> list[tuple[object, ...]]:
-    """Return the relations with the validity of indexes, the data, and what the ledger says is applied."""
-    with connect(target) as connection:
-        relations = connection.execute(
-            "SELECT c.relname, c.relkind, i.indisvalid, pg_get_indexdef(c.oid) FROM pg_class AS c "
-            "LEFT JOIN pg_index AS i ON i.indexrelid = c.oid "
-            "WHERE c.relnamespace IN ('public'::regnamespace, 'chatdb'::regnamespace) ORDER BY 1"
-        ).fetchall()
-        data = connection.execute("SELECT count(*), max(word), sum(length(word)) FROM table_1").fetchall()
-        rows = connection.execute(
-            "SELECT sequence, name, checksum, direction, statements_done, statements_total, statements_digest, error, "
-            "finished_at IS NULL FROM chatdb.ledger ORDER BY 1"
-        ).fetchall()
-    return [*relations, *data, *rows]
 
 
 def test_kills_at_random_moments_leave_nothing_to_do_by_hand(server: ServerFile, tmp_path: Path) -> None:
@@ -125,20 +96,16 @@ def test_a_line_that_stays_cut_is_given_up_with_where_things_stand(database: Tar
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGQUIT], ids=["restart", "crash"])
-def test_a_server_that_restarts_is_waited_for(tmp_path: Path, sign: signal.Signals) -> None:
+def test_a_server_that_restarts_is_waited_for(sign: signal.Signals) -> None:
     """The run goes on where the ledger says, as if nothing had been."""
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:3]:
-        parent.chmod(0o755)
-    embedded = EmbeddedServer(tmp_path / "server", settings=postgres.UNSAFE_BUT_QUICK)
-    target = embedded.start().target()
-    try:
-        files = {
-            **tables(3),
-            "0004_slow.sql": file("SELECT pg_sleep(0.5); CREATE TABLE slow (id int);"),
-            "0005_z.sql": file("SELECT 1;"),
-        }
-        restarted: list[threading.Thread] = []
+    files = {
+        **tables(3),
+        "0004_slow.sql": file("SELECT pg_sleep(0.5); CREATE TABLE slow (id int);"),
+        "0005_z.sql": file("SELECT 1;"),
+    }
+    restarted: list[threading.Thread] = []
+    with postgres.own_server() as embedded:
+        target = embedded.start().target()
 
         def restart() -> None:
             pid = int((embedded.data_directory / "postmaster.pid").read_text(encoding="utf-8").split()[0])
@@ -157,8 +124,6 @@ def test_a_server_that_restarts_is_waited_for(tmp_path: Path, sign: signal.Signa
         restarted[0].join()
         assert applied.names == tuple(migration.name for migration in migrations)
         assert [row.name for row in runner.status(target, migrations).rows] == [m.name for m in migrations]
-    finally:
-        embedded.destroy()
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])

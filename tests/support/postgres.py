@@ -35,11 +35,15 @@ def unique(prefix: str) -> str:
 
 
 @contextlib.contextmanager
-def running_server(bin_folder: Path | None = None) -> Iterator[ServerFile]:
-    """Run a new server for the length of the block; it ends too where this process is killed in it."""
-    folder = Path(tempfile.mkdtemp(prefix="chatdb-tests-"))
+def own_server(bin_folder: Path | None = None, *, folder: Path | None = None) -> Iterator[EmbeddedServer]:
+    """Give a server that a test may start, stop and kill; it ends, too, where this process is killed in the block.
+
+    Args:
+        bin_folder: PostgreSQL's programs; the packaged ones where None.
+        folder: An empty folder for it, removed afterwards; a new one where None.
+    """
+    folder = folder or Path(tempfile.mkdtemp(prefix="chatdb-tests-"))
     folder.chmod(0o755)  # the account that runs PostgreSQL passes through it
-    server = EmbeddedServer(folder / "server", bin_folder=bin_folder, settings=UNSAFE_BUT_QUICK)
     # Waits for the end of its standard input, which comes with our own end, however that comes.
     watcher = subprocess.Popen(
         [sys.executable, "-m", "tests.support.watch", str(folder)],
@@ -50,9 +54,16 @@ def running_server(bin_folder: Path | None = None) -> Iterator[ServerFile]:
         start_new_session=True,
     )
     try:
-        yield server.start()
+        yield EmbeddedServer(folder / "server", bin_folder=bin_folder, settings=UNSAFE_BUT_QUICK)
     finally:
         watcher.communicate()
+
+
+@contextlib.contextmanager
+def running_server(bin_folder: Path | None = None) -> Iterator[ServerFile]:
+    """Run a new server for the length of the block."""
+    with own_server(bin_folder) as server:
+        yield server.start()
 
 
 @contextlib.contextmanager
