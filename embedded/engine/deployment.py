@@ -146,6 +146,7 @@ def _run(stack: Stack, what: Callable[[Callable[[], Work]], None], *, dry: bool,
 
 def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
     """Run the program once, then delete what it did not register."""
+    from embedded import policing
     from embedded.engine import monitor, program
     from embedded.engine.registration import Registrar
 
@@ -154,6 +155,8 @@ def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
         program.run(stack.project, stack=stack.name, config=stack.config, monitor=asked, dry=dry)
         if not work().errors:
             removal.delete_the_rest(work())
+            if dry:
+                policing.require(work().news.values(), stack=stack.name, config=stack.config, report=stack.report)
 
     return _run(stack, run, dry=dry, report=report)
 

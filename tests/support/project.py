@@ -26,6 +26,7 @@ COPIED = (
     "cli",
     "embedded",
     "infra",
+    "policy",
     "schema",
 )
 # What the machine may have set must not reach a test.
