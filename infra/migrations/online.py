@@ -16,11 +16,11 @@ import psycopg
 from infra.connection import server_message
 from infra.migrations import indexes, ledger, statements
 from infra.migrations.failing import invalid_index, other_index, statement_failure
-from infra.migrations.model import Direction, Event, LedgerRow, Migration
+from infra.migrations.model import Blocker, Direction, Event, LedgerRow, Migration
 from infra.migrations.options import Options
 from infra.migrations.session import LostConnectionError, Outcome, Session
 from infra.migrations.statements import IndexBuild, Statement
-from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE
+from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE, longer
 
 
 def run_section(
@@ -83,6 +83,7 @@ class _Step:
         until = time.monotonic() + self.options.lock_budget_s
         limit_ms = self.options.online_lock_timeout_ms if self.statement.patient else self.options.lock_timeout_ms
         timeout_ms = limit_ms if self.statement.patient else min(FIRST_LOCK_TIMEOUT_MS, limit_ms)
+        seen: tuple[Blocker, ...] = ()
         while True:
             run = self._atomically if self.statement.atomic else self._announced
             outcome = run(timeout_ms, begun_before=begun_before)
@@ -90,16 +91,19 @@ class _Step:
                 return
             if outcome.lost:
                 raise LostConnectionError(outcome)
+            seen = outcome.blockers or seen
             if outcome.error.sqlstate not in RETRYABLE or time.monotonic() >= until:
                 self._record_error(outcome.error)
+                outcome = outcome._replace(blockers=seen)
                 raise statement_failure(self.migration, self.direction, self.statement, outcome)
             text = f"{self.migration.name}: statement {self.statement.number} did not get its lock; it is tried again"
             self.session.report(
                 Event(kind="retrying", text=text, migration=self.migration.name, blockers=outcome.blockers)
             )
-            self.session.wait_out(outcome.blockers, about=self.migration.name, until=until)
+            waited = self.session.wait_out(outcome.blockers, about=self.migration.name, until=until)
             time.sleep(0.2 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            timeout_ms = min(timeout_ms * 2, limit_ms)
+            if not waited and not self.statement.patient:
+                timeout_ms = longer(timeout_ms, self.options)
             begun_before = True
 
     def _atomically(self, timeout_ms: int, *, begun_before: bool) -> Outcome:

@@ -25,6 +25,7 @@ from infra.migrations.model import Blocker, Event, LedgerRow
 from infra.migrations.options import Report
 
 LOOK_AFTER_S = 0.05  # a statement that has not answered by then may be waiting for a lock
+LOOK_SOON_S = 0.005  # the same once the second connection stands: to look costs little then
 LOOK_EVERY_S = 0.25
 NEWS_EVERY_S = 2.0
 TRANSACTION_TIMEOUT_SINCE = 170_000  # PostgreSQL 17
@@ -64,9 +65,9 @@ class LostConnectionError(Exception):
 class _Watch:
     """When a batch was sent, and when to look and to tell who is in its way."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, look_after_s: float) -> None:
         self.started = started
-        self.next_look = started + LOOK_AFTER_S
+        self.next_look = started + look_after_s
         self.next_news = started
         self.blockers: tuple[Blocker, ...] = ()
 
@@ -164,7 +165,7 @@ class Session:
         pgconn = self.connection.pgconn
         done = committed = 0
         error: psycopg.Error | None = None
-        watch = _Watch(time.monotonic())
+        watch = _Watch(time.monotonic(), LOOK_SOON_S if self._monitor else LOOK_AFTER_S)
         try:
             pgconn.send_query(batch.encode())
             while pgconn.flush():
@@ -219,30 +220,35 @@ class Session:
         """Leave a failed transaction."""
         self.connection.execute("ROLLBACK")
 
-    def wait_out(self, blockers: tuple[Blocker, ...], *, about: str, until: float) -> None:
-        """Wait, without queueing for anything, while the transactions of these sessions last.
+    def wait_out(self, blockers: tuple[Blocker, ...], *, about: str, until: float) -> bool:
+        """Wait, without queueing for anything, while the transactions of these sessions last; return whether they did.
 
         Args:
-            blockers: The sessions, as they were seen.
+            blockers: The sessions, as they were seen; where none were, the next look is made ready to come sooner.
             about: Name of the migration, for events.
             until: When to give up, on the monotonic clock.
         """
         from infra.migrations.blockers import STILL_THERE, blockers_of
 
+        if not blockers:
+            self._look()
+            return False
         started = time.monotonic()
         told = started - NEWS_EVERY_S
+        waited = 0.0
         ages = {blocker.pid: blocker.age_s for blocker in blockers}
         while ages and time.monotonic() < until:
-            waited = time.monotonic() - started
             there = blockers_of(self.connection, STILL_THERE, (list(ages),))
             # A younger transaction in the same session is another one: the one that blocked has ended.
             same = tuple(blocker for blocker in there if blocker.age_s >= ages[blocker.pid] + waited / 2)
             if not same:
-                return
+                break
             if time.monotonic() - told >= NEWS_EVERY_S:
                 told = time.monotonic()
                 self._tell(about, same, waited)
             time.sleep(0.1 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            waited = time.monotonic() - started
+        return waited > 0
 
     def _tell(self, about: str, blockers: tuple[Blocker, ...], waited_s: float) -> None:
         text = f"{about} waits for {'; '.join(map(str, blockers))}"

@@ -11,12 +11,14 @@ import time
 
 from infra.migrations import indexes, ledger, statements
 from infra.migrations.failing import failure, invalid_index
-from infra.migrations.model import Direction, Event, Migration
+from infra.migrations.model import Blocker, Direction, Event, Migration
 from infra.migrations.options import Options
 from infra.migrations.session import LostConnectionError, Session
 
 RETRYABLE = ("55P03", "40P01", "40001")  # lock_not_available, deadlock_detected, serialization_failure
-FIRST_LOCK_TIMEOUT_MS = 100  # long enough for short transactions to pass; judgement
+# Whoever writes waits behind us for as long as we wait. At 200 transactions a second, 10 and then 40 ms are felt by ten
+# of them, and in the second attempt there is time to see who is in the way, who is then waited out; judgement.
+FIRST_LOCK_TIMEOUT_MS = 10
 
 
 def run_section(
@@ -46,6 +48,7 @@ def run_section(
     record = ledger.append(migration, direction, **options.signature())
     until = time.monotonic() + options.lock_budget_s
     attempt = 1
+    seen: tuple[Blocker, ...] = ()
     while True:
         opening = _opening(session, options, lock_timeout_ms, durable=durable)
         outcome = session.run(_transaction(session, opening, section, record), about=migration.name)
@@ -54,9 +57,16 @@ def run_section(
         if outcome.lost:
             raise LostConnectionError(outcome)
         session.rollback()
+        seen = outcome.blockers or seen
         left_s = until - time.monotonic()
         if outcome.error.sqlstate not in RETRYABLE or left_s <= 0:
-            raise failure(migration, direction, outcome, opening=len(opening), before=session.fresh_count + 4)
+            raise failure(
+                migration,
+                direction,
+                outcome._replace(blockers=seen),
+                opening=len(opening),
+                before=session.fresh_count + 4,
+            )
         session.report(
             Event(
                 kind="retrying",
@@ -65,10 +75,16 @@ def run_section(
                 blockers=outcome.blockers,
             )
         )
-        session.wait_out(outcome.blockers, about=migration.name, until=until)
+        waited = session.wait_out(outcome.blockers, about=migration.name, until=until)
         time.sleep(min(0.1 * 1.5**attempt, 5.0, max(left_s, 0)) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         attempt += 1
-        lock_timeout_ms = min(lock_timeout_ms * 2, max(options.lock_timeout_ms, lock_timeout_ms if long else 0))
+        if not waited and not long:
+            lock_timeout_ms = longer(lock_timeout_ms, options)
+
+
+def longer(lock_timeout_ms: int, options: Options) -> int:
+    """Return how long the next attempt waits where nobody is to be waited out: many pass by, each quickly."""
+    return min(4 * lock_timeout_ms, options.lock_timeout_ms)
 
 
 def runs_in_company(migration: Migration) -> bool:

@@ -64,9 +64,11 @@ def test_the_blocker_is_named_behind_a_pooler_in_session_mode_too(
     """The pooler tells its clients another process id than the server knows."""
     runner.apply(database, filename.parse_all(tables(1)), options=Options())
     budget = Options(lock_timeout_ms=400, lock_budget_s=0.5)
-    with reader(database) as blocking, pytest.raises(LockWaitError) as caught:
-        runner.apply(pooled(database, mode="session"), filename.parse_all(with_column()), options=budget)
-    assert f"in the way: pid {blocking.info.backend_pid}, {database.user} (report)" in caught.value.detail
+    with reader(database) as blocking:
+        pid = blocking.info.backend_pid
+        with pytest.raises(LockWaitError) as caught:
+            runner.apply(pooled(database, mode="session"), filename.parse_all(with_column()), options=budget)
+    assert f"in the way: pid {pid}, {database.user} (report)" in caught.value.detail
 
 
 def test_once_the_blocker_has_ended_the_file_is_applied(database: Target) -> None:
