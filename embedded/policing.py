@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from embedded.engine import steps
-from embedded.engine.values import Secret, Unknown, contains, unwrap
+from embedded.engine.values import Secret, is_known, unwrap
 from embedded.events import Report, StepEvent
 from embedded.settings import Config
 from infra.errors import ChatdbError
@@ -63,7 +63,7 @@ def require(resources: Iterable[Mapping[str, Any]], *, stack: str, config: Confi
 
 
 def _resource(item: Mapping[str, Any]) -> Resource:
-    known = {key: value for key, value in item.get("inputs", {}).items() if not contains(value, Unknown)}
+    known = {key: value for key, value in item.get("inputs", {}).items() if is_known(value)}
     return Resource(
         item["type"],
         steps.name_of(item["urn"]),

@@ -18,7 +18,7 @@ from typing import Any
 
 from embedded.engine import state
 from embedded.engine.secrets import Vault
-from embedded.engine.values import Secret, contains, to_json, transform, unwrap
+from embedded.engine.values import Secret, has_secret, to_json, transform, unwrap
 from infra.errors import ChatdbError, SettingsError, unknown_name
 
 
@@ -99,7 +99,7 @@ def load(project: Path, stack: str, vault: Vault) -> Config:
         )
     for key, value in given.items():
         opened = _opened(value, vault)
-        values[key] = Secret(_text(unwrap(opened))) if contains(opened, Secret) else _text(opened)
+        values[key] = Secret(_text(unwrap(opened))) if has_secret(opened) else _text(opened)
     return Config(name, values)
 
 

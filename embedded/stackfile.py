@@ -27,7 +27,7 @@ def export_stack(project: Path, stack: str, *, show_secrets: bool = False) -> di
         return deployment
     vault = settings.vault_of(project, stack, state.salt_of(deployment))
     resources = state.decode(deployment, vault).resources
-    deployment["deployment"]["resources"] = [state.encoded(item, vault, show=True) for item in resources]
+    deployment["deployment"]["resources"] = [vault.encode(item, item["urn"], show=True) for item in resources]
     return deployment
 
 
@@ -64,25 +64,37 @@ def outputs(project: Path, stack: str, *, show_secrets: bool = False) -> dict[st
     Raises:
         ChatdbError: The stack has no state, or its passphrase is not known.
     """
-    found = outputs_with_marks(project, stack)
+    found = _outputs(project, stack)
     return dict(unwrap(found) if show_secrets else mask(found))
 
 
-def outputs_with_marks(project: Path, stack: str, *, other: bool = False) -> dict[str, Any]:
-    """Return the outputs of a stack as they were after its last update, their secrets marked.
+def outputs_of_other(project: Path, stack: str, *, asked_by: str) -> dict[str, Any]:
+    """Return the outputs of a stack that another one refers to, their secrets marked.
 
     Args:
         project: Folder of the project.
         stack: Name of the stack.
-        other: It is another one than the stack this run is about.
+        asked_by: Name of the one that refers to it.
 
     Raises:
         ChatdbError: The stack has no state, or its passphrase is not known.
     """
+    if not state.StateFile(project, stack).path.exists():
+        raise ChatdbError(
+            f"stack {stack}, which stack {asked_by} refers to, is not up",
+            detail=f"there is no state of it in .chatdb/{stack}",
+            hint=f"Bring it up first: chatdb up --stack {stack}",
+            state="Nothing was changed.",
+        )
+    return _outputs(project, stack, other=True)
+
+
+def _outputs(project: Path, stack: str, *, other: bool = False) -> dict[str, Any]:
+    """Return the outputs of a stack, their secrets marked; `other`: it is not the stack that this run is about."""
     deployment = _existing(project, stack)
     vault = settings.vault_of(project, stack, state.salt_of(deployment), other=other)
     roots = [item for item in deployment["deployment"].get("resources") or () if item["type"] == steps.STACK_TYPE]
-    return dict(state.decoded(roots[0], vault).get("outputs", {})) if roots else {}
+    return dict(vault.decode(roots[0], roots[0]["urn"]).get("outputs", {})) if roots else {}
 
 
 def _existing(project: Path, stack: str) -> dict[str, Any]:

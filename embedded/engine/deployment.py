@@ -6,9 +6,11 @@ resource that would go) is found before anything is done, and nothing more is ru
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +23,6 @@ from embedded.engine.values import mask
 from embedded.engine.work import Work
 from embedded.events import Report, Result, StepEvent
 from embedded.settings import Config
-from infra.errors import ChatdbError
 
 
 def run(
@@ -101,62 +102,52 @@ class Stack:
         if project and project[-1] != self.config.project:
             other = f"{name} is not of {self.config.project}"
             raise NotDoneError("a reference to another project's stack", detail=other)
-        if not state.StateFile(self.project, stack).path.exists():
-            raise ChatdbError(
-                f"stack {stack}, which stack {self.name} refers to, is not up",
-                detail=f"there is no state of it in .chatdb/{stack}",
-                hint=f"Bring it up first: chatdb up --stack {stack}",
-                state="Nothing was changed.",
-            )
-        return stackfile.outputs_with_marks(self.project, stack, other=True)
+        return stackfile.outputs_of_other(self.project, stack, asked_by=self.name)
 
 
-def _run(stack: Stack, what: Callable[[Callable[[], Work]], None], *, dry: bool, report: Report) -> Work:
-    """Do something with a run over the stack, which begins when it is first asked for; save and close it in any case.
+def _run(stack: Stack, what: Callable[[Work], None], *, dry: bool = False, report: Report | None = None) -> Work:
+    """Do something with a run over the stack; save and close it in any case.
 
     Raises:
         ChatdbError: What failed in it, with what was done all the same.
     """
-
-    @functools.cache
-    def work() -> Work:
-        return Work(
-            stack.snapshot,
-            stack=stack.name,
-            project=stack.config.project,
-            providers=stack.provider,
-            read_stack=stack.read_other,
-            save=None if dry else lambda found: stack.file.write(found, stack.vault),
-            report=report,
-        )
-
-    try:
-        what(work)
-    finally:
+    work = Work(
+        stack.snapshot,
+        stack=stack.name,
+        project=stack.config.project,
+        providers=stack.provider,
+        read_stack=stack.read_other,
+        save=None if dry else lambda found: stack.file.write(found, stack.vault),
+        report=report or stack.report,
+    )
+    with contextlib.closing(work):
         try:
-            work().save()
+            what(work)
         finally:
-            work().close()
-    if work().errors:
-        done = ", ".join(f"{count} {kind}" for kind, count in sorted(work().counts.items())) or "nothing"
+            work.save()
+    if work.errors:
+        done = ", ".join(f"{count} {kind}" for kind, count in sorted(work.counts.items())) or "nothing"
         done = "Nothing was changed." if dry else f"Saved in the state: {done}; run again to go on."
-        raise joined(work().errors, done=done)
-    return work()
+        raise joined(work.errors, done=done)
+    return work
 
 
 def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
-    """Run the program once, then delete what it did not register."""
+    """Run the program once, then delete what it did not register.
+
+    Pulumi's SDK is imported before the state is decrypted: the key is derived in the meantime.
+    """
     from embedded import policing
     from embedded.engine import monitor, program
     from embedded.engine.registration import Registrar
 
-    def run(work: Callable[[], Work]) -> None:
-        asked = monitor.Monitor(lambda: Registrar(work()), stack.config, report)
+    def run(work: Work) -> None:
+        asked = monitor.Monitor(Registrar(work), stack.config, report)
         program.run(stack.project, stack=stack.name, config=stack.config, monitor=asked, dry=dry)
-        if not work().errors:
-            removal.delete_the_rest(work())
+        if not work.errors:
+            removal.delete_the_rest(work)
             if dry:
-                policing.require(work().news.values(), stack=stack.name, config=stack.config, report=stack.report)
+                policing.require(work.news.values(), stack=stack.name, config=stack.config, report=stack.report)
 
     return _run(stack, run, dry=dry, report=report)
 
@@ -165,10 +156,8 @@ def _up(stack: Stack) -> Work:
     """Plan, then do it; where nothing differs, the plan was all."""
     told: list[StepEvent] = []
     planned = _program(stack, dry=True, report=told.append)
-    before = {item["urn"]: item for item in stack.snapshot.resources}
-    after = planned.snapshot().resources
-    same = len(after) == len(stack.snapshot.resources) and all(before.get(item["urn"]) == item for item in after)
-    if same and not stack.snapshot.pending:
+    before, after = (sorted(found.resources, key=itemgetter("urn")) for found in (stack.snapshot, planned.snapshot()))
+    if before == after and not stack.snapshot.pending:
         for event in told:
             stack.report(event)
         return planned
@@ -176,14 +165,9 @@ def _up(stack: Stack) -> Work:
     return _program(stack, dry=False, report=stack.report)
 
 
-def _without_program(stack: Stack, what: Callable[[Work], None]) -> Work:
-    """Refresh or destroy by what the state says."""
-    return _run(stack, lambda work: what(work()), dry=False, report=stack.report)
-
-
 _OPERATIONS: dict[str, Callable[[Stack], Work]] = {
     "preview": lambda stack: _program(stack, dry=True, report=stack.report),
     "up": _up,
-    "refresh": lambda stack: _without_program(stack, refresh.refresh),
-    "destroy": lambda stack: _without_program(stack, removal.delete_the_rest),
+    "refresh": lambda stack: _run(stack, refresh.refresh),
+    "destroy": lambda stack: _run(stack, removal.delete_the_rest),
 }

@@ -5,7 +5,6 @@ The same flow as `pulumi.dynamic.__main__`, which must never be imported: it beg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from embedded.engine.provider import Diff, Failure, Values
@@ -30,13 +29,12 @@ class DynamicProvider:
 
     def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Return the inputs as the provider object wants them."""
-        result = self._object(news if news[KEY] is not UNKNOWN else olds).check(to_sdk(olds), to_sdk(news))
+        result = self._object(news, olds).check(to_sdk(olds), to_sdk(news))
         return _kept(result.inputs, news), [Failure(item.property, item.reason) for item in result.failures or ()]
 
     def diff(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
         """Return what the provider object says; where it leaves that open, compare the inputs."""
-        found = self._object(news if news[KEY] is not UNKNOWN else old_outputs)
-        result = found.diff(id_, to_sdk(old_outputs), to_sdk(news))
+        result = self._object(news, old_outputs).diff(id_, to_sdk(old_outputs), to_sdk(news))
         changed = dict.fromkeys(change.root for change in differences(old_inputs, news))
         if result.changes is False or (result.changes is None and not changed and old_inputs.get(KEY) == news[KEY]):
             return Diff()
@@ -69,15 +67,14 @@ class DynamicProvider:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _object(self, props: Mapping[str, Any]) -> Any:
-        """Return the provider object, decoded and configured once."""
-        text = props[KEY]
+    def _object(self, props: Values, olds: Values | None = None) -> Any:
+        """Return the provider object, decoded and configured once; that of `olds` where it is not known yet."""
+        text = olds[KEY] if olds and props[KEY] == UNKNOWN else props[KEY]
         if text not in self._objects:
             import base64
 
             import dill
-            from pulumi.dynamic import Config as SdkConfig
-            from pulumi.dynamic import ConfigureRequest
+            from pulumi import dynamic
             from pulumi.runtime._serialization import _deserialize
 
             try:
@@ -88,9 +85,7 @@ class DynamicProvider:
                     detail=f"the state names it: {error}",
                     hint="Put the module back in its place: modules that a state names are never renamed.",
                 ) from None
-            found.configure(
-                ConfigureRequest(SdkConfig(raw_config=self._config.plain, project_name=self._config.project))
-            )
+            found.configure(dynamic.ConfigureRequest(dynamic.Config(self._config.plain, self._config.project)))
             self._objects[text] = found
         return self._objects[text]
 

@@ -12,11 +12,7 @@ _UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(?P<what>.*
 
 
 class ResourceError(ChatdbError):
-    """A resource could not be brought to what the program wants."""
-
-
-class ProgramError(ChatdbError):
-    """The program itself failed."""
+    """The program failed, or a resource could not be brought to what it wants."""
 
 
 class NotDoneError(ChatdbError):
@@ -40,22 +36,20 @@ def from_text(text: str) -> ResourceError:
 def in_words(error: Exception, type_: str, name: str) -> ChatdbError:
     """Return a provider's error with the resource named; its own parts are kept."""
     named = f"{type_.rsplit(':', 1)[-1]} {name}"
-    if isinstance(error, ChatdbError):
-        return _like(error, f"{named}: {error.message}", error.state)
-    return ResourceError(**_unforeseen(error, named, "the provider's code or what it was given"))
+    if not isinstance(error, ChatdbError):
+        return _unforeseen(error, named, "the provider's code or what it was given")
+    error.message = f"{named}: {error.message}"
+    return error
 
 
 def joined(errors: Sequence[ChatdbError], *, done: str) -> ChatdbError:
     """Return one error for all that failed; `done` is what the run did all the same."""
     if len(errors) == 1:
-        return _like(errors[0], errors[0].message, " ".join(filter(None, dict.fromkeys((errors[0].state, done)))))
+        errors[0].state = " ".join(filter(None, dict.fromkeys((errors[0].state, done))))
+        return errors[0]
     detail = "\n".join(str(error) for error in errors)
     hints = dict.fromkeys(error.hint for error in errors if error.hint)
     return ResourceError(f"{len(errors)} resources failed", detail=detail, hint=" ".join(hints), state=done)
-
-
-def _like(error: ChatdbError, message: str, state: str) -> ResourceError:
-    return ResourceError(message, detail=error.detail, hint=error.hint, state=state, sqlstate=error.sqlstate)
 
 
 def program_error(error: BaseException) -> ChatdbError:
@@ -66,20 +60,16 @@ def program_error(error: BaseException) -> ChatdbError:
             return ours
     if unsupported := _UNSUPPORTED.search(str(error)):
         return NotDoneError(unsupported["what"])
-    if type(error).__name__ == "RunError":
-        return ProgramError(str(error))
-    return ProgramError(**_unforeseen(error, "the program failed", "the program"))
+    known = type(error).__name__ == "RunError"
+    return ResourceError(str(error)) if known else _unforeseen(error, "the program failed", "the program")
 
 
-def _unforeseen(error: BaseException, who: str, what: str) -> dict[str, str]:
-    """Return the parts of the error for an exception that nothing foresaw, with its last places in the program."""
+def _unforeseen(error: BaseException, who: str, what: str) -> ResourceError:
+    """Return the error for an exception that nothing foresaw, with its last places in the program."""
     frames = list(traceback.extract_tb(error.__traceback__))
     foreign = ("site-packages", "<frozen", "/embedded/engine/", "/asyncio/")
     own = [frame for frame in frames if not any(part in frame.filename for part in foreign)]
     places = ", ".join(f"{frame.filename}:{frame.lineno}" for frame in (own or frames)[-3:])
-    return {
-        "message": f"{who}: {type(error).__name__}: {error}",
-        "detail": f"raised at {places or 'unknown place'}",
-        "hint": f"Correct {what}, then run again.",
-        "state": "What was done before it is saved.",
-    }
+    message, hint = f"{who}: {type(error).__name__}: {error}", f"Correct {what}, then run again."
+    detail, state = f"raised at {places or 'unknown place'}", "What was done before it is saved."
+    return ResourceError(message, detail=detail, hint=hint, state=state)

@@ -10,9 +10,9 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
+from embedded.engine import state
 from infra.errors import ChatdbError
 
 
@@ -45,8 +45,7 @@ def hold(folder: Path, *, stack: str, operation: str) -> Iterator[None]:
                 state="Nothing was changed.",
             ) from None
         file.truncate(0)
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        file.write(f"`{operation}` by process {os.getpid()} on {socket.gethostname()}, since {since}")
+        file.write(f"`{operation}` by process {os.getpid()} on {socket.gethostname()}, since {state.now()}")
         file.flush()
         try:
             yield

@@ -6,10 +6,8 @@ at a time. An exception raised here ends the program; a resource that fails is a
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
@@ -25,12 +23,10 @@ from embedded.settings import Config
 from infra.errors import ChatdbError
 
 PACKAGES: Final = ("postgresql", "pulumi-python")
-FEATURES: Final = (
-    resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
-    resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES,
-    resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
-    resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
-)
+FEATURES: Final = [
+    resource_pb2.ResourceMonitorFeature.Value(f"RESOURCE_MONITOR_FEATURE_{name}")
+    for name in ("SECRETS", "RESOURCE_REFERENCES", "ALIAS_SPECS", "DELETED_WITH")
+]
 # The phase of an event for each severity of a message; debug messages are not told.
 PHASES: Final[dict[int, Phase]] = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
 # Fields of a request that ask for what is not done, as JSON names them, and its name.
@@ -50,27 +46,31 @@ REFUSED: Final = {
 class Monitor:
     """Answers the SDK as Pulumi's resource monitor and, for messages, its engine do."""
 
-    def __init__(self, start: Callable[[], Registrar], config: Config, report: Report) -> None:
-        self._start, self._config, self._report = start, config, report
+    def __init__(self, registrar: Registrar, config: Config, report: Report) -> None:
+        self._registrar, self._config, self._report = registrar, config, report
         self._turn = threading.Lock()
         self._closed = False
 
-    @functools.cached_property
+    @property
     def registrar(self) -> Registrar:
-        """What takes the registrations; made with the first, so that the state is read beside the program's imports."""
-        return self._start()
+        """What takes the registrations.
+
+        Raises:
+            ChatdbError: The program has failed: nothing more is taken.
+        """
+        if self._closed:
+            raise ChatdbError("the program has ended", detail="it failed before this resource was registered")
+        return self._registrar
 
     def close(self) -> None:
         """Refuse whatever the program still asks for: it has failed."""
         self._closed = True
 
-    def GetDeploymentInfo(self, request: Empty) -> resource_pb2.DeploymentInfo:  # noqa: N802
+    def GetDeploymentInfo(self, request: Empty) -> resource_pb2.DeploymentInfo:
         """Tell what this monitor does."""
         return resource_pb2.DeploymentInfo(supportedFeatures=FEATURES)
 
-    def RegisterResource(  # noqa: N802
-        self, request: resource_pb2.RegisterResourceRequest
-    ) -> resource_pb2.RegisterResourceResponse:
+    def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         """Bring one resource to what the program wants."""
         goal = _goal(request)
         for field, what in REFUSED.items():
@@ -79,43 +79,39 @@ class Monitor:
         package = package_of(request.type)
         if request.custom and package not in PACKAGES:
             raise NotDoneError(f"a resource of package {package}", detail=f"{request.type} {request.name}")
-        with self._own_turn():
+        with self._turn:
             done = self.registrar.register(self._with_provider(goal))
         if done is None:
-            urn = self.registrar.urn_of(goal)
+            urn = self._registrar.urn_of(goal)
             return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
         outputs = to_struct(done.get("outputs", {}))
         return resource_pb2.RegisterResourceResponse(urn=done["urn"], id=done.get("id", ""), object=outputs)
 
-    def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:  # noqa: N802
+    def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:
         """Read a StackReference; nothing else is read by a program here."""
         if request.type != STACK_REFERENCE:
             raise NotDoneError("reading an existing resource", detail=f"{request.type} {request.name}")
         goal = _goal(request) | {"custom": True, "external": True, "version": ""}
-        with self._own_turn():
+        with self._turn:
             done = self.registrar.read(self._with_provider(goal), request.id)
         return resource_pb2.ReadResourceResponse(urn=done["urn"], id=done["id"], properties=to_struct(done["outputs"]))
 
-    def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Empty:  # noqa: N802
+    def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Empty:
         """Record the outputs of a component or of the stack."""
-        with self._own_turn():
+        with self._turn:
             self.registrar.outputs(request.urn, received(MessageToDict(request.outputs)))
         return Empty()
 
-    def SignalAndWaitForShutdown(self, request: Empty) -> Empty:  # noqa: N802
+    def SignalAndWaitForShutdown(self, request: Empty) -> Empty:
         """Let the program end."""
         return Empty()
 
-    def Log(self, request: engine_pb2.LogRequest) -> Empty:  # noqa: N802
+    def Log(self, request: engine_pb2.LogRequest) -> Empty:
         """Hand a message of the program on."""
         phase = PHASES.get(request.severity)
         if phase and not request.ephemeral:
             self._report(StepEvent(operation="log", phase=phase, urn=request.urn, message=request.message))
         return Empty()
-
-    def RequirePulumiVersion(self, request: Any) -> engine_pb2.RequirePulumiVersionResponse:  # noqa: N802
-        """Every version will do: what is not done is refused by name."""
-        return engine_pb2.RequirePulumiVersionResponse()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Refuse the rest of the protocol by name."""
@@ -128,26 +124,17 @@ class Monitor:
 
         return refuse
 
-    @contextmanager
-    def _own_turn(self) -> Iterator[None]:
-        with self._turn:
-            if self._closed:
-                raise ChatdbError("the program has ended", detail="it failed before this resource was registered")
-            yield
-
     def _with_provider(self, goal: Goal) -> Goal:
         """Return the goal with its provider: the one it names, or its package's default one, registered first."""
-        package, version = package_of(goal["type"]), goal.get("version", "")
+        package, version, values = package_of(goal["type"]), goal.get("version", ""), self._config.values
         versioned = {"version": version} if version else {}
         if is_provider(goal):
             return {**goal, "inputs": {**goal["inputs"], **versioned}}
         if not goal.get("custom") or goal.get("provider"):
             return goal
         name = f"default_{version.replace('.', '_')}" if version else "default"
-        inputs = dict(self._config.values) if package == "pulumi-python" else {}
-        if package == "postgresql":
-            own = {key: value for key, value in self._config.values.items() if key.startswith("postgresql:")}
-            inputs = {key.split(":", 1)[1]: value for key, value in own.items()} | {"version": version}
+        own = {key.split(":", 1)[1]: value for key, value in values.items() if key.startswith("postgresql:")}
+        inputs = {"postgresql": own | versioned, "pulumi-python": dict(values)}.get(package, {})
         default = Goal(type=f"pulumi:providers:{package}", name=name, custom=True, inputs=inputs)
         urn = self.registrar.urn_of(default)
         found = self.registrar.work.news.get(urn) or self.registrar.register(default)

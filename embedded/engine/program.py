@@ -12,27 +12,23 @@ import logging
 import runpy
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from embedded.engine.errors import program_error
 from embedded.engine.monitor import Monitor
 from embedded.settings import Config
 
-# The SDK keeps a thread waiting for each registration under way.
-THREADS = 64
-
 
 @contextlib.contextmanager
 def inside(project: Path) -> Iterator[None]:
     """Work in the project's folder, with its modules importable, as the program is used to."""
-    path = list(sys.path)
     sys.path.insert(0, str(project))
     try:
         with contextlib.chdir(project):
             yield
     finally:
-        sys.path[:] = path
+        sys.path.remove(str(project))
 
 
 def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: bool) -> None:
@@ -49,7 +45,7 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
         ChatdbError: The program failed: its own error, or the place and message of any other exception.
         KeyboardInterrupt: The user interrupted it; the registration under way came to its end, no other begins.
     """
-    import pulumi
+    from pulumi import RunError
     from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
     from pulumi.runtime.settings import ROOT
 
@@ -59,19 +55,8 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
     async def main() -> None:
         set_all_config(config.plain, config.secret_keys)
         ROOT.set(None)
-        configure(
-            Settings(
-                project=config.project,
-                stack=stack,
-                monitor=monitor,
-                engine=monitor,
-                parallel=THREADS,
-                dry_run=dry,
-                organization="organization",
-                root_directory=str(project),
-            )
-        )
-        asyncio.get_running_loop().set_default_executor(pool)
+        places: dict[str, Any] = {"organization": "organization", "root_directory": str(project)}
+        configure(Settings(config.project, stack, monitor, monitor, dry_run=dry, **places))
         try:
             await run_in_stack(execute)
         finally:
@@ -80,11 +65,10 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
 
     # The SDK leaves futures behind when a program fails; asyncio would complain of each.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    pool = ThreadPoolExecutor(max_workers=THREADS)
     try:
         # The runner cancels what an interrupted run leaves, and waits for its threads. A context of its own: the SDK
         # keeps its settings in context variables.
         with asyncio.Runner() as runner:
             runner.run(main(), context=contextvars.copy_context())
     except (Exception, SystemExit) as error:
-        raise program_error(error) from (error if isinstance(error, pulumi.RunError) else None)
+        raise program_error(error) from (error if isinstance(error, RunError) else None)

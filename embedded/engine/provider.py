@@ -6,14 +6,12 @@ a preview, and where the engine asks what a replaced resource would change in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Values = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Diff:
+class Diff(NamedTuple):
     """What separates a resource from what the program wants.
 
     Attributes:
@@ -27,8 +25,7 @@ class Diff:
     delete_before_replace: bool = False
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """A property that cannot be used as given.
 
     Attributes:

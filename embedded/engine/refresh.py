@@ -11,8 +11,9 @@ from embedded.engine.work import Work
 def refresh(work: Work) -> None:
     """Read every resource; what is gone leaves the state, what differs is as it was found."""
     gone: set[str] = set()
+    new: Resource | None
     for item in list(work.left):
-        new: Resource | None = item
+        new = item
         if item["custom"] and not steps.is_provider(item) and not item.get("delete"):
             try:
                 new = _read(work, item)
@@ -29,13 +30,10 @@ def refresh(work: Work) -> None:
 def _read(work: Work, item: Resource) -> Resource | None:
     """Return a resource as it is now; None where it is gone, the same object where nothing differs."""
     old_inputs, old_outputs = item.get("inputs", {}), item.get("outputs", {})
-    provider = work.provider_of(item)
+    id_, inputs, outputs = item["id"], old_inputs, old_outputs
     if item["type"] == steps.STACK_REFERENCE:
-        found = work.read_stack(old_inputs["name"])
-        id_, inputs, outputs = item["id"], old_inputs, {**old_outputs, "outputs": found}
-    elif provider is None:
-        return item
-    else:
+        outputs = {**old_outputs, "outputs": work.read_stack(old_inputs["name"])}
+    elif provider := work.provider_of(item):
         id_, inputs, outputs = provider.read(item["type"], item["id"], *steps.plain(item))
     if id_ is None:
         work.told("delete", item)

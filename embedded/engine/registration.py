@@ -10,13 +10,12 @@ from typing import Any
 
 from embedded.engine import removal, state, steps
 from embedded.engine.errors import ResourceError, from_text
-from embedded.engine.provider import Diff, Failure, Provider
+from embedded.engine.provider import Diff, Failure
 from embedded.engine.steps import Changes, Goal, Resource
-from embedded.engine.values import UNKNOWN, UNKNOWN_ON_WIRE, Secret, Unknown, contains, mark_secrets, unwrap
+from embedded.engine.values import UNKNOWN, has_secret, is_known, mark_secrets, unwrap
 from embedded.engine.work import Work
+from embedded.events import Operation
 from infra.errors import ChatdbError
-
-SAME = Diff()
 
 
 class Registrar:
@@ -30,8 +29,7 @@ class Registrar:
 
     def urn_of(self, goal: Goal) -> str:
         """Return the URN of a resource in this stack."""
-        stack, project, parent = self.work.stack, self.work.project, goal.get("parent", "")
-        return steps.make_urn(stack=stack, project=project, parent=parent, type_=goal["type"], name=goal["name"])
+        return steps.make_urn(**self.work.place, parent=goal.get("parent", ""), type_=goal["type"], name=goal["name"])
 
     def register(self, goal: Goal) -> Resource | None:
         """Bring one resource to what the program wants.
@@ -48,8 +46,7 @@ class Registrar:
             what = f"{goal['type']} {goal['name']} is declared twice"
             raise ChatdbError(what, detail=f"URN {urn}", hint="Give one of them another name.")
         parent = self.goals.get(goal.get("parent", ""), {})
-        goal = {key: parent[key] for key in steps.INHERITED if key in parent} | goal
-        self.goals[urn] = goal
+        goal = self.goals[urn] = {key: parent[key] for key in steps.INHERITED if key in parent} | goal
         old, new = self._find_old(urn, goal), steps.wanted(goal, urn)
         if steps.references(new) & self.work.failed:
             self.work.failed.add(urn)
@@ -58,11 +55,10 @@ class Registrar:
             return self._advance(goal, old, new)
         except Exception as error:
             self.work.fail(new, error)
-            return None
+        return None
 
     def _find_old(self, urn: str, goal: Goal) -> Resource | None:
-        stack, project = self.work.stack, self.work.project
-        for former in steps.former_urns(goal, stack=stack, project=project, former=self._former):
+        for former in steps.former_urns(goal, **self.work.place, former=self._former):
             if urn not in self.work.olds and former in self.work.olds and former not in self.goals:
                 self._former[urn] = former
                 self.work.rename(former, urn)
@@ -75,16 +71,15 @@ class Registrar:
             new = {key: value for key, value in old.items() if key not in steps.GOAL_KEYS} | new
             ignored = goal.get("ignoreChanges", ())
             new["inputs"] = steps.keep_ignored(new.get("inputs", {}), old.get("inputs", {}), ignored)
-        provider = self.work.provider_of(new)
         if old is None or _is_gone(old):
-            self._check(provider, {}, new)
-            return self._create(new, old, SAME)
-        self._check(provider, old.get("inputs", {}), new)
-        diff = self._diff(provider, old, new)
+            self._check({}, new)
+            return self._bring("replace" if old else "create", old, new, Diff())
+        self._check(old.get("inputs", {}), new)
+        diff = self._diff(old, new)
         if diff.replaces:
-            return self._replace(provider, goal, old, new, diff)
+            return self._replace(goal, old, new, diff)
         if diff.changed or (new["urn"], "updating") in self.work.interrupted:
-            return self._update(provider, old, new, diff)
+            return self._bring("update", old, new, diff)
         new["outputs"] = old.get("outputs", {})
         if unwrap(steps.without_defaults(old.get("inputs", {}), new["inputs"])) == unwrap(new["inputs"]):
             new["inputs"] = old.get("inputs", {})
@@ -93,10 +88,9 @@ class Registrar:
         self.work.told("same", new)
         return new
 
-    def _check(self, provider: Provider | None, olds: dict[str, Any], new: Resource) -> None:
-        news = new.get("inputs", {})
-        failures: list[Failure] = []
-        if provider is not None:
+    def _check(self, olds: dict[str, Any], new: Resource) -> None:
+        news, failures = new.get("inputs", {}), list[Failure]()
+        if provider := self.work.provider_of(new):
             inputs, failures = provider.check(new["type"], unwrap(olds), unwrap(news))
             new["inputs"] = mark_secrets(inputs, news)
         elif new["type"] == "pulumi:providers:postgresql":
@@ -107,7 +101,7 @@ class Registrar:
         if texts:
             raise from_text(texts[0]) if len(texts) == 1 else ResourceError("\n".join(texts))
 
-    def _diff(self, provider: Provider | None, old: Resource, new: Resource) -> Diff:
+    def _diff(self, old: Resource, new: Resource) -> Diff:
         """Return what separates the state from the program."""
         if new.get("deletedWith") in self._replaced:
             return Diff(("deletedWith",), ("deletedWith",))
@@ -115,54 +109,47 @@ class Registrar:
             return Diff(("provider",), ("provider",))
         news = new.get("inputs", {})
         was = steps.without_defaults(old.get("inputs", {}), news)
-        if provider is None:
+        if (provider := self.work.provider_of(new)) is None:
             return Diff(tuple(change.path for change in steps.differences(was, news)) if new["custom"] else ())
         return provider.diff(new["type"], old.get("id", ""), *steps.plain({**old, "inputs": was}), unwrap(news))
 
-    def _create(self, new: Resource, old: Resource | None, diff: Diff) -> Resource:
-        """Make a resource: new, in the place of one that is gone, or beside one that stays until the end."""
-        work, provider = self.work, self.work.provider_of(new)
-        with work.step("replace" if old else "create", new, self._changes(old or {}, new, diff)):
-            if not new["custom"]:
-                new.pop("id", None)
-            elif provider is None or work.dry:
-                new["id"] = (UNKNOWN_ON_WIRE if work.dry else str(uuid.uuid4())) if steps.is_provider(new) else ""
-                new["outputs"] = new.get("inputs", {})
-            else:
+    def _bring(self, kind: Operation, old: Resource | None, new: Resource, diff: Diff) -> Resource:
+        """Update a resource, or make it: new, in place of one that is gone, or beside one that stays until the end."""
+        work, before, outputs = self.work, old or {}, new.get("inputs", {})
+        provider = None if work.dry else work.provider_of(new)
+        if kind == "update":
+            new["outputs"] = before.get("outputs", {})
+        with work.step(kind, new, self._changes(before, new, diff)):
+            new["modified"] = state.now()
+            if kind != "update":
+                new["created"] = new["modified"]
+                new["id"] = "" if not steps.is_provider(new) else UNKNOWN if work.dry else str(uuid.uuid4())
+            if provider and kind == "update":
+                outputs = provider.update(new["type"], new["id"], *steps.plain(before), unwrap(outputs))
+            elif provider:
                 resumed = (new["urn"], "creating") in work.interrupted
-                new["id"], outputs = provider.create(new["type"], unwrap(new["inputs"]), resumed=resumed)
+                new["id"], outputs = provider.create(new["type"], unwrap(outputs), resumed=resumed)
+            if new["custom"]:
                 new["outputs"] = work.marked(outputs, new)
-            new["created"] = new["modified"] = state.now()
-            if old and not _is_gone(old):
+            if old and kind == "replace" and not _is_gone(old):
                 # It goes at the end, when everything that used it has moved over.
                 work.swap(old, {**old, "delete": True})
                 old = None
             work.put(old, new)
         return new
 
-    def _update(self, provider: Provider | None, old: Resource, new: Resource, diff: Diff) -> Resource:
-        shown = {**new, "outputs": old.get("outputs", {})}
-        with self.work.step("update", shown, self._changes(old, new, diff)):
-            new["outputs"] = new.get("inputs", {})
-            if provider is not None and not self.work.dry:
-                outputs = provider.update(new["type"], old["id"], *steps.plain(old), unwrap(new["inputs"]))
-                new["outputs"] = self.work.marked(outputs, new)
-            new["modified"] = state.now()
-            self.work.put(old, new)
-        return new
-
-    def _replace(self, provider: Provider | None, goal: Goal, old: Resource, new: Resource, diff: Diff) -> Resource:
+    def _replace(self, goal: Goal, old: Resource, new: Resource, diff: Diff) -> Resource:
         if old.get("protect") and new.get("protect"):
             removal.refuse([new], f"replaced, because {', '.join(diff.replaces)} cannot be changed in place")
         self._replaced.add(new["urn"])
         new = {key: value for key, value in new.items() if key != "id"} | {"inputs": dict(goal["inputs"])}
-        self._check(provider, {}, new)
+        self._check({}, new)
         if not goal.get("deleteBeforeReplace", "deleteBeforeReplaceDefined" not in goal and diff.delete_before_replace):
-            return self._create(new, old, diff)
+            return self._bring("replace", old, new, diff)
         doomed = self._dependents(old)
         removal.refuse([item for item in doomed if item.get("protect")], f"replaced together with {goal['name']}")
         removal.delete(self.work, [old, *doomed], replaced=True)
-        return self._create(new, self.work.olds[new["urn"]], diff)
+        return self._bring("replace", self.work.olds[new["urn"]], new, diff)
 
     def _dependents(self, root: Resource) -> list[Resource]:
         """Return what must go before a resource that is deleted first: the dependents that it makes be replaced.
@@ -178,7 +165,7 @@ class Registrar:
             goes = item.get("deletedWith") in gone
             if touched and not goes:
                 unknown = {key: UNKNOWN if key in touched else value for key, value in item["inputs"].items()}
-                goes = bool(self._diff(self.work.provider_of(item), item, {**item, "inputs": unknown}).replaces)
+                goes = bool(self._diff(item, {**item, "inputs": unknown}).replaces)
             if goes and not item.get("pendingReplacement"):
                 gone.add(item["urn"])
                 found.append(item)
@@ -198,7 +185,7 @@ class Registrar:
         """Read a StackReference; it is in the state as something that is not ours."""
         urn, name = self.urn_of(goal), str(unwrap(goal["inputs"]).get("name", id_))
         found = self.work.read_stack(name)
-        names = sorted(key for key, value in found.items() if contains(value, Secret))
+        names = sorted(key for key, value in found.items() if has_secret(value))
         outputs = {"name": name, "outputs": found, "secretOutputNames": names}
         new = {**steps.wanted(goal, urn), "id": id_, "inputs": {"name": name}, "outputs": outputs}
         old = self.work.olds.get(urn)
@@ -208,14 +195,13 @@ class Registrar:
 
     def outputs(self, urn: str, values: dict[str, Any]) -> None:
         """Record the outputs of a component or of the stack."""
-        resource = self.work.news.get(urn)
-        if resource is None:
+        if (resource := self.work.news.get(urn)) is None:
             return
         if not self.work.dry:
             # Unknown in an update: what it came from failed. What was there before stays.
             old = self.work.olds.get(urn, {}).get("outputs", {})
-            unknown = {key for key, value in values.items() if contains(value, Unknown)}
-            values = {key: old[key] if key in unknown else values[key] for key in values if key not in unknown - {*old}}
+            values = {key: old.get(key, UNKNOWN) if not is_known(value) else value for key, value in values.items()}
+            values = {key: value for key, value in values.items() if is_known(value)}
         if values != resource.get("outputs", {}):
             self.work.news[urn] = steps.without_blanks({**resource, "outputs": values})
 

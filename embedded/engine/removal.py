@@ -52,20 +52,18 @@ def delete(work: Work, doomed: Sequence[Resource], *, replaced: bool = False) ->
             forget(other)
 
     for item in reversed(doomed):
-        ours = item["custom"] and not item.get("external") and not steps.is_provider(item)
-        counted = not (replaced or item.get("delete"))
+        ours = item["custom"] and not (item.get("external") or item.get("retainOnDelete") or steps.is_provider(item))
         try:
             if item["urn"] in needed:
                 needed |= steps.references(item)
-            elif not ours or item.get("retainOnDelete") or item.get("pendingReplacement"):
-                if not item.get("pendingReplacement"):
-                    work.told("delete", item, counted=counted)
+            elif item.get("pendingReplacement"):
                 forget(item)
-            elif item.get("deletedWith") in urns:
+            elif ours and item.get("deletedWith") in urns:
                 going.append(item)
             else:
-                with work.step("delete", item, counted=counted):
-                    _call(work, item)
+                with work.step("delete", item, counted=not (replaced or item.get("delete"))):
+                    if ours:
+                        _call(work, item)
                     forget(item)
         except Exception as error:
             if replaced:
@@ -75,6 +73,5 @@ def delete(work: Work, doomed: Sequence[Resource], *, replaced: bool = False) ->
 
 
 def _call(work: Work, item: Resource) -> None:
-    provider = work.provider_of(item)
-    if provider is not None and not work.dry:
+    if not work.dry and (provider := work.provider_of(item)):
         provider.delete(item["type"], item["id"], *steps.plain(item))

@@ -12,13 +12,10 @@ import hashlib
 import json
 import secrets as random
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embedded.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, to_json, transform
 from infra.errors import ChatdbError
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ROUNDS = 1_000_000
 NONCE_BYTES = 12
@@ -29,8 +26,7 @@ KEY_BYTES = 32
 @functools.lru_cache(maxsize=32)
 def _key(passphrase: str, salt: bytes) -> Future[bytes]:
     """Derive the key in a thread: it takes half a second, in which the program is imported."""
-    arguments = ("sha256", passphrase.encode(), salt, ROUNDS, KEY_BYTES)
-    return ThreadPoolExecutor(1).submit(hashlib.pbkdf2_hmac, *arguments)
+    return ThreadPoolExecutor(1).submit(hashlib.pbkdf2_hmac, "sha256", passphrase.encode(), salt, ROUNDS, KEY_BYTES)
 
 
 class Vault:
@@ -49,22 +45,18 @@ class Vault:
             self.salt += self.encrypt("pulumi")
 
     @functools.cached_property
-    def _cipher(self) -> AESGCM:
-        from cryptography.exceptions import InvalidTag
+    def _cipher(self) -> Any:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         cipher = AESGCM(self._future.result())
-        try:
-            # A new salt has no check yet.
-            if check := self.salt.split(":", 2)[2]:
-                _opened(cipher, check)
-        except InvalidTag:
+        check = self.salt.split(":", 2)[2]  # a new salt has none yet
+        if check and _opened(cipher, check) is None:
             raise ChatdbError(
                 "the passphrase is not the one this stack's secrets were encrypted with",
                 detail="the check in the stack's salt does not decrypt",
                 hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the stack's passphrase.",
                 state="Nothing was changed.",
-            ) from None
+            )
         return cipher
 
     def encrypt(self, text: str) -> str:
@@ -79,23 +71,21 @@ class Vault:
         Raises:
             ChatdbError: It was not encrypted with this passphrase and salt.
         """
-        cipher = self._cipher
-        try:
-            return _opened(cipher, text)
-        except Exception as error:  # InvalidTag, or not of this form
+        if (found := _opened(self._cipher, text)) is None:
             raise ChatdbError(
                 "a secret cannot be decrypted",
-                detail=f"it was encrypted with another salt, or damaged ({type(error).__name__})",
+                detail="it was encrypted with another salt, or it is damaged",
                 hint="Set it again with `--secret`, or restore the stack file or state it came from.",
                 state="Nothing was changed.",
-            ) from None
+            )
+        return found
 
     def encode(self, value: Any, place: str, *, show: bool = False) -> Any:
         """Return the value as the state holds it.
 
         Args:
-            value: A property value.
-            place: Where it stands, so that an unchanged secret there keeps its ciphertext.
+            value: A property value, or a whole resource.
+            place: Where it stands (a resource: its URN), so that an unchanged secret there keeps its ciphertext.
             show: Write secrets in plain, as `pulumi stack export --show-secrets` does.
         """
 
@@ -103,29 +93,33 @@ class Vault:
             if not isinstance(part, Secret):
                 return part
             text = to_json(part.value)
-            if show:
-                return {SIGNATURE: SECRET_SIGNATURE, "plaintext": text}
-            if (at, text) not in self._kept:
+            if not show and (at, text) not in self._kept:
                 self._kept[at, text] = self.encrypt(text)
-            return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": self._kept[at, text]}
+            held = {"plaintext": text} if show else {"ciphertext": self._kept[at, text]}
+            return {SIGNATURE: SECRET_SIGNATURE, **held}
 
         return transform(value, sealed, place)
 
     def decode(self, value: Any, place: str) -> Any:
-        """Return the property value that stands in a state."""
+        """Return the property value, or the resource, that stands in a state."""
 
         def opened(part: Any, at: str) -> Any:
             if not isinstance(part, dict) or part.get(SIGNATURE) != SECRET_SIGNATURE:
                 return part
-            text = part["plaintext"] if "plaintext" in part else self.decrypt(part["ciphertext"])
-            if "ciphertext" in part:
+            if (text := part.get("plaintext")) is None:
+                text = self.decrypt(part["ciphertext"])
                 self._kept[at, text] = part["ciphertext"]
             return Secret(json.loads(text))
 
         return transform(value, opened, place)
 
 
-def _opened(cipher: AESGCM, text: str) -> str:
-    """Return the plain text of `v1:nonce:ciphertext`; raise InvalidTag where the key is another one."""
-    _, nonce, sealed = text.split(":")
-    return cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode()
+def _opened(cipher: Any, text: str) -> str | None:
+    """Return the plain text of `v1:nonce:ciphertext`; None where the key is another one, or it is not of this form."""
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        _, nonce, sealed = text.split(":")
+        return str(cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode())
+    except (ValueError, InvalidTag):
+        return None

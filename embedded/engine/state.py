@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,12 +86,13 @@ class StateFile:
     def write(self, snapshot: Snapshot, vault: Vault) -> None:
         """Put the snapshot in the place of the old one, whole or not at all."""
         lines = [self._text(resource, vault) for resource in snapshot.resources]
+        pending = [{"resource": vault.encode(item, item["urn"]), "type": kind} for item, kind in snapshot.pending]
         magic = hashlib.sha256(FORMAT_VERSION.encode()).hexdigest()
         deployment = {
             "manifest": {"time": now(), "magic": magic, "version": FORMAT_VERSION},
             "secrets_providers": {"type": "passphrase", "state": {"salt": vault.salt}},
             "resources": "@resources",
-            "pending_operations": [{"resource": encoded(item, vault), "type": kind} for item, kind in snapshot.pending],
+            "pending_operations": pending,
         }
         text = to_json({"version": 3, "deployment": deployment})
         # One resource a line: a difference between two states can be read.
@@ -103,32 +104,18 @@ class StateFile:
     def _text(self, resource: Resource, vault: Vault) -> str:
         found = self._texts.get(id(resource))
         if found is None or found[0] is not resource:
-            found = self._texts[id(resource)] = (resource, to_json(encoded(resource, vault)))
+            found = self._texts[id(resource)] = (resource, to_json(vault.encode(resource, resource["urn"])))
         return found[1]
 
 
 def decode(deployment: Mapping[str, Any], vault: Vault) -> Snapshot:
     """Return the snapshot in a deployment as `StateFile.read` gives it, secrets decrypted."""
     inner = deployment.get("deployment", {})
+    pending = inner.get("pending_operations") or ()
     return Snapshot(
-        resources=[decoded(resource, vault) for resource in inner.get("resources") or ()],
-        pending=[(decoded(item["resource"], vault), item["type"]) for item in inner.get("pending_operations") or ()],
+        [vault.decode(item, item["urn"]) for item in inner.get("resources") or ()],
+        [(vault.decode(item["resource"], item["resource"]["urn"]), item["type"]) for item in pending],
     )
-
-
-def encoded(resource: Resource, vault: Vault, *, show: bool = False) -> Resource:
-    """Return a resource as it stands in a deployment; `show`: its secrets in plain."""
-    return _each(resource, functools.partial(vault.encode, show=show))
-
-
-def decoded(resource: Resource, vault: Vault) -> Resource:
-    """Return a resource that stands in a deployment, its secrets marked."""
-    return _each(resource, vault.decode)
-
-
-def _each(resource: Resource, change: Callable[[Any, str], Any]) -> Resource:
-    properties = [key for key in ("inputs", "outputs") if key in resource]
-    return resource | {key: change(resource[key], f"{resource['urn']}/{key}") for key in properties}
 
 
 def salt_of(deployment: Mapping[str, Any]) -> str:

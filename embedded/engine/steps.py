@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from embedded.engine.values import Secret, mask, unwrap
+from embedded.engine.values import Secret, mask, transform, unwrap
 
 Resource = dict[str, Any]
 # A resource as the program wants it: the fields that it decides, and its `name`, `aliases` (the SDK's own messages) and
@@ -32,8 +31,7 @@ GOAL_KEYS: Final = frozenset({*DECIDED, "urn", "delete", "pendingReplacement"})
 INHERITED: Final = ("protect", "retainOnDelete", "deletedWith")
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One property that differs, fit to be shown: secrets are masked.
 
     Attributes:
@@ -56,19 +54,14 @@ Changes = tuple[Change, ...]
 
 
 def make_urn(*, stack: str, project: str, parent: str, type_: str, name: str) -> str:
-    """Return the URN of a resource; the parent's type is part of it unless it is the stack."""
-    prefix = f"{qualified_type(parent)}$" if parent and type_of(parent) != STACK_TYPE else ""
+    """Return the URN of a resource; the parents' types are part of it, but for the stack's."""
+    prefix = f"{parent.split('::')[2]}$" if parent and type_of(parent) != STACK_TYPE else ""
     return f"urn:pulumi:{stack}::{project}::{prefix}{type_}::{name}"
-
-
-def qualified_type(urn: str) -> str:
-    """Return the types of the resource and its parents, joined by `$`."""
-    return urn.split("::", 3)[2]
 
 
 def type_of(urn: str) -> str:
     """Return the type of the resource."""
-    return qualified_type(urn).rsplit("$", 1)[-1]
+    return urn.split("::")[2].rsplit("$", 1)[-1]
 
 
 def name_of(urn: str) -> str:
@@ -144,17 +137,15 @@ def without_blanks(resource: Resource) -> Resource:
 def rename(resource: Resource, old: str, new: str) -> Resource:
     """Return the resource with every mention of one URN replaced by another, or by nothing."""
 
-    def renamed(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: renamed(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [renamed(item) for item in value if new or item != old]
-        return new if value == old else value
+    def renamed(part: Any, _place: str) -> Any:
+        if isinstance(part, list):
+            return [item for item in part if item]
+        return new if part == old else part
 
-    changed = {key: value if key in ("inputs", "outputs") else renamed(value) for key, value in resource.items()}
+    changed = transform({key: value for key, value in resource.items() if key not in ("inputs", "outputs")}, renamed)
     if provider_urn(resource.get("provider", "")) == old:
         changed["provider"] = new + resource["provider"].removeprefix(old)
-    return changed
+    return {**resource, **changed}
 
 
 def keep_ignored(inputs: Mapping[str, Any], olds: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
@@ -195,16 +186,14 @@ def without_defaults(old: Any, new: Any) -> Any:
 
     Source: pulumi-terraform-bridge: `__defaults` names the inputs it set itself; `__internal` and more are its own.
     """
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [without_defaults(*pair) for pair in zip(old, new, strict=True)]
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+    if (parts := _parts(old, new)) is None:
         return old
-    defaults = old.get("__defaults", ())
-    return {
-        key: without_defaults(value, new.get(key))
-        for key, value in old.items()
-        if key in new or not (key in defaults or key.startswith("__"))
-    }
+    olds, news = parts
+    kept = {key: without_defaults(value, news.get(key)) for key, value in olds.items()}
+    if isinstance(old, list):
+        return list(kept.values())
+    own = {key for key in olds if key in old.get("__defaults", ()) or key.startswith("__")}
+    return {key: value for key, value in kept.items() if key in news or key not in own}
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[Change]:

@@ -1,7 +1,8 @@
 """Property values: what the SDK sends, what the state holds, what providers see. Pure.
 
 Inside the engine a value is plain Python (None, bool, int, float, str, list, dict) with two additions: `Secret` around
-what must not be shown and `UNKNOWN` for what is known only after an update. Numbers arrive as doubles: 5.0 becomes 5.
+what must not be shown and, for what is known only after an update, the text that says so in the SDK's messages too.
+Numbers arrive as doubles: 5.0 becomes 5.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
 from embedded.engine.errors import NotDoneError
@@ -21,20 +23,10 @@ SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - marks a secret, is none
 OUTPUT_SIGNATURE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 FILE_SIGNATURES: Final = ("c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7")
-UNKNOWN_ON_WIRE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 # JSON as Pulumi writes it.
 to_json = functools.partial(json.dumps, separators=(",", ":"), ensure_ascii=False)
-
-
-class Unknown:
-    """The type of `UNKNOWN`."""
-
-    def __repr__(self) -> str:
-        return "[unknown]"
-
-
-UNKNOWN: Final = Unknown()
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ def transform(value: Any, change: Callable[[Any, str], Any], place: str = "") ->
 
     Args:
         value: Any value.
-        change: Takes a part (a plain value, a list or map, a `Secret`, `UNKNOWN`) and its place, as `parts/3/name`.
+        change: Takes a part (a plain value, a list or map, a `Secret`) and its place, as `parts/3/name`.
         place: The value's own place.
     """
     if isinstance(value, Mapping):
@@ -77,21 +69,19 @@ def received(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def to_struct(values: Mapping[str, Any]) -> Struct:
     """Return the properties as the SDK reads them."""
-    struct = Struct()
-    struct.update(transform(values, _sent))
-    return struct
 
+    def sent(part: Any, _place: str) -> Any:
+        return {SIGNATURE: SECRET_SIGNATURE, "value": part.value} if isinstance(part, Secret) else part
 
-def _sent(value: Any, _place: str) -> Any:
-    if isinstance(value, Secret):
-        return {SIGNATURE: SECRET_SIGNATURE, "value": value.value}
-    return UNKNOWN_ON_WIRE if value is UNKNOWN else value
+    return ParseDict(transform(values, sent), Struct())
 
 
 def _received(value: Any, _place: str) -> Any:
     """Return what a part of a message stands for; maps are sorted, since a message has no order."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
     if not isinstance(value, dict):
-        return UNKNOWN if value == UNKNOWN_ON_WIRE else _whole(value)
+        return value
     signature = value.get(SIGNATURE)
     if signature in FILE_SIGNATURES:
         raise NotDoneError("what has assets and archives", detail="a property holds a pulumi.Asset or pulumi.Archive")
@@ -101,11 +91,6 @@ def _received(value: Any, _place: str) -> Any:
     return Secret(unwrap(inner)) if signature == SECRET_SIGNATURE or value.get("secret") else inner
 
 
-def _whole(value: Any) -> Any:
-    """Return a double as an int where it is one, anything else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
-
-
 def unwrap(value: Any) -> Any:
     """Return the value without its secret marks, for a provider."""
     return transform(value, lambda part, _: part.value if isinstance(part, Secret) else part)
@@ -113,17 +98,21 @@ def unwrap(value: Any) -> Any:
 
 def mask(value: Any) -> Any:
     """Return the value as it may be shown: `[secret]` and `[unknown]` in place of those."""
-    shown = {Secret: "[secret]", Unknown: repr(UNKNOWN)}
-    return transform(value, lambda part, _: shown.get(type(part), part))
+
+    def shown(part: Any, _place: str) -> Any:
+        return "[secret]" if isinstance(part, Secret) else "[unknown]" if part == UNKNOWN else part
+
+    return transform(value, shown)
 
 
-def contains(value: Any, kind: type) -> bool:
-    """Tell whether a `Secret` or an `Unknown` stands anywhere in the value."""
-    if isinstance(value, Secret) and kind is not Secret:
-        value = value.value
-    if isinstance(value, Mapping | list | tuple):
-        return any(contains(item, kind) for item in (value.values() if isinstance(value, Mapping) else value))
-    return isinstance(value, kind)
+def is_known(value: Any) -> bool:
+    """Tell whether all of the value is known, also what is secret in it."""
+    return UNKNOWN not in repr(unwrap(value))
+
+
+def has_secret(value: Any) -> bool:
+    """Tell whether a secret stands anywhere in the value."""
+    return bool(unwrap(value) != value)
 
 
 def mark_secrets(values: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +124,7 @@ def mark_secrets(values: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str
     for key in like.keys() & values.keys():
         if isinstance(values[key], Mapping) and isinstance(like[key], Mapping):
             marked[key] = mark_secrets(values[key], like[key])
-        elif contains(like[key], Secret) and not isinstance(values[key], Secret):
+        elif has_secret(like[key]) and not isinstance(values[key], Secret):
             marked[key] = Secret(unwrap(values[key]))
     return marked
 
@@ -144,10 +133,10 @@ def from_sdk(value: Any) -> Any:
     """Return what a dynamic provider gave back as the SDK would send it: without None in maps, whole numbers as int."""
     from pulumi.output import Unknown as UnknownInSdk
 
-    def sent(part: Any, _place: str) -> Any:
+    def sent(part: Any, place: str) -> Any:
         if isinstance(part, dict):
             return {str(key): item for key, item in part.items() if item is not None}
-        return UNKNOWN if isinstance(part, UnknownInSdk) else _whole(part)
+        return UNKNOWN if isinstance(part, UnknownInSdk) else _received(part, place)
 
     return transform(value, sent)
 
@@ -156,4 +145,4 @@ def to_sdk(value: Any) -> Any:
     """Return a copy with the SDK's own mark for what is not known."""
     from pulumi.output import UNKNOWN as UNKNOWN_IN_SDK
 
-    return transform(value, lambda part, _: UNKNOWN_IN_SDK if part is UNKNOWN else part)
+    return transform(value, lambda part, _: UNKNOWN_IN_SDK if part == UNKNOWN else part)

@@ -5,6 +5,7 @@ The state is saved before and after each operation; a preview goes the same way 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from embedded.engine.errors import ResourceError, in_words
 from embedded.engine.provider import Provider
 from embedded.engine.state import Snapshot
 from embedded.engine.steps import Changes, Resource
-from embedded.engine.values import Secret, Unknown, contains, mark_secrets, mask, unwrap
+from embedded.engine.values import Secret, is_known, mark_secrets, mask, unwrap
 from embedded.events import Operation, Phase, Report, StepEvent
 from infra.errors import ChatdbError
 
@@ -36,6 +37,7 @@ class Work:
         report: Told each step.
 
     Attributes:
+        place: The names of the stack and the project, for its resources' URNs.
         olds: The resources as they were, by URN, but for those that wait to be deleted.
         left: What of them is still in the state as it was, in order.
         news: The resources as they are now, by URN, in order.
@@ -54,7 +56,7 @@ class Work:
         save: Callable[[Snapshot], None] | None,
         report: Report,
     ) -> None:
-        self.stack, self.project, self.read_stack, self.dry = stack, project, read_stack, save is None
+        self.place, self.read_stack, self.dry = {"stack": stack, "project": project}, read_stack, save is None
         self.olds = {item["urn"]: item for item in snapshot.resources if not item.get("delete")}
         self.left = list(snapshot.resources)
         self.news: dict[str, Resource] = {}
@@ -105,7 +107,7 @@ class Work:
                 raise ResourceError("its provider is not there", detail=urn, hint="Declare it before its resources.")
             inputs = declared.get("inputs", {})
             package = steps.package_of(declared["type"])
-            self._providers[urn] = None if contains(inputs, Unknown) else self._make_provider(package, unwrap(inputs))
+            self._providers[urn] = self._make_provider(package, unwrap(inputs)) if is_known(inputs) else None
         return self._providers[urn]
 
     def marked(self, outputs: Mapping[str, Any], resource: Resource) -> dict[str, Any]:
@@ -114,41 +116,36 @@ class Work:
         return mark_secrets(mark_secrets(outputs, resource.get("inputs", {})), asked)
 
     @contextmanager
-    def step(
-        self, kind: Operation, resource: Resource, changes: Changes = (), *, counted: bool = True
-    ) -> Iterator[None]:
+    def step(self, kind: Operation, item: Resource, changes: Changes = (), *, counted: bool = True) -> Iterator[None]:
         """Save and report around one operation of a provider."""
         began = time.monotonic()
-        if self.dry or not resource["custom"] or steps.is_provider(resource):
+        if self.dry or not item["custom"] or steps.is_provider(item):
             yield
         else:
-            entry = (dict(resource), PENDING[kind])
-            self._pending.append(entry)
+            self._pending = [(dict(item), PENDING[kind])]
             self.save()
             self._doing = kind
-            self._tell(kind, "start", resource, changes=changes)
+            self._tell(kind, "start", item, changes=changes)
             try:
                 yield
-            except KeyboardInterrupt:
-                # How far it came is not known: it stays among the pending operations.
-                self._pending.append(entry)
-                raise
             finally:
-                self._pending.remove(entry)
+                # How far an interrupted one came is not known: it stays among the pending operations.
+                if not isinstance(sys.exception(), KeyboardInterrupt):
+                    self._pending = []
                 self.save()
-        self.told(kind, resource, changes, seconds=time.monotonic() - began, counted=counted)
+        self.told(kind, item, changes, counted=counted, took=time.monotonic() - began)
 
     def told(
-        self, kind: Operation, resource: Resource, changes: Changes = (), *, seconds: float = 0.0, counted: bool = True
+        self, kind: Operation, item: Resource, changes: Changes = (), *, counted: bool = True, took: float = 0
     ) -> None:
         """Report and count what was done or, in a preview, would be; default providers are the engine's own."""
         self._doing = "check"
-        if steps.is_provider(resource) and steps.name_of(resource["urn"]).startswith("default"):
+        if steps.is_provider(item) and steps.name_of(item["urn"]).startswith("default"):
             return
         if counted:
             self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind != "same":
-            self._tell(kind, "planned" if self.dry else "done", resource, changes=changes, seconds=seconds)
+            self._tell(kind, "planned" if self.dry else "done", item, changes=changes, seconds=took)
 
     def fail(self, resource: Resource, error: Exception) -> None:
         """Keep the error of a resource; what depends on it will be left out, the rest goes on."""
@@ -163,10 +160,6 @@ class Work:
                 provider.close()
 
     def _tell(self, kind: Operation, phase: Phase, resource: Resource, **more: Any) -> None:
-        about: dict[str, Any] = {
-            "urn": resource["urn"],
-            "type": resource["type"],
-            "name": steps.name_of(resource["urn"]),
-        }
-        inputs = mask(resource.get("inputs", {}))
-        self._report(StepEvent(operation=kind, phase=phase, **about, inputs=inputs, **more))
+        urn, inputs = resource["urn"], mask(resource.get("inputs", {}))
+        about: dict[str, Any] = {"urn": urn, "type": resource["type"], "name": steps.name_of(urn), "inputs": inputs}
+        self._report(StepEvent(operation=kind, phase=phase, **about, **more))

@@ -12,7 +12,7 @@ from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.registration import Registrar
 from embedded.engine.state import Snapshot
 from embedded.engine.steps import Goal, Resource
-from embedded.engine.values import UNKNOWN, UNKNOWN_ON_WIRE, Secret, contains
+from embedded.engine.values import UNKNOWN, Secret, has_secret
 from embedded.engine.work import Work
 
 PROVIDER = "pulumi:providers:postgresql"
@@ -79,7 +79,7 @@ class Stand:
         registrar = Registrar(work)
         declared = Goal(type=PROVIDER, name="server", custom=True, inputs=config)
         made = registrar.register(declared)
-        reference = f"{registrar.urn_of(declared)}::{made['id'] if made else UNKNOWN_ON_WIRE}"
+        reference = f"{registrar.urn_of(declared)}::{made['id'] if made else UNKNOWN}"
         for inputs in roles:
             name = str(inputs["name"]).split("@", maxsplit=1)[0]
             registrar.register(Goal(type=ROLE, name=name, custom=True, inputs=inputs, provider=reference))
@@ -152,7 +152,7 @@ def test_secret_inputs_are_secret_outputs() -> None:
     assert stand.notes.asked == [
         ("update", {"name": "r", "password": "hush"}, {"name": "r", "password": "other"}),
     ]
-    assert contains(stand.resource("r")["outputs"], Secret)
+    assert has_secret(stand.resource("r")["outputs"])
 
 
 def test_a_check_failure_keeps_the_parts_of_its_text() -> None:

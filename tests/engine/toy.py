@@ -136,9 +136,10 @@ class Toy:
     def start(self, operation: str) -> subprocess.Popen[str]:
         """Run the engine in a process of its own."""
         code = (
-            "import sys; from pathlib import Path; from embedded.engine import deployment\n"
+            "import sys; from pathlib import Path\n"
+            "from embedded.engine import deployment; from infra.errors import ChatdbError\n"
             f"try: deployment.run({operation!r}, project=Path({str(self.folder)!r}), stack='dev')\n"
-            "except deployment.ChatdbError as error: sys.exit(str(error))"
+            "except ChatdbError as error: sys.exit(str(error))"
         )
         return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 

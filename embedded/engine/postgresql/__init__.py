@@ -12,15 +12,15 @@ from embedded.engine.postgresql.access import DefaultPrivileges, Grant, GrantRol
 from embedded.engine.postgresql.objects import AlreadyExistsError, Database, Role, Schema
 from embedded.engine.postgresql.session import CONFIG, IAM, IAM_CONFIG, Connection, Session, T
 from embedded.engine.provider import Diff, Failure, Values
-from embedded.engine.values import UNKNOWN, Unknown, contains
+from embedded.engine.values import is_known
 from infra.errors import ChatdbError
 
 __all__ = ["CONFIG_TYPE", "AlreadyExistsError", "PostgresqlProvider", "check_config"]
 
-CONFIG_TYPE = "pulumi:providers:postgresql"
+CONFIG_TYPE, DATABASE_TYPE = "pulumi:providers:postgresql", "postgresql:index/database:Database"
 AnyNoun = Database | Role | Schema | Grant | GrantRole
 NOUNS: Mapping[str, AnyNoun] = {
-    "postgresql:index/database:Database": Database(),
+    DATABASE_TYPE: Database(),
     "postgresql:index/role:Role": Role(),
     "postgresql:index/grantRole:GrantRole": GrantRole(),
     "postgresql:index/schema:Schema": Schema(),
@@ -36,42 +36,30 @@ def check_config(news: Mapping[str, Any]) -> list[Failure]:
     reason = "the embedded engine connects by password or RDS IAM token; for this use the Pulumi CLI"
     known = (*CONFIG, IAM, *IAM_CONFIG, *IGNORED)
     failures = [Failure(name, reason) for name, value in news.items() if name not in known and value not in (None, "")]
-    for name in ("port", "connectTimeout"):
-        value = news.get(name)
-        if value is not None and value is not UNKNOWN and not str(value).isdigit():
-            failures.append(Failure(name, "it must be a whole number"))
-    return failures
+    numbers = {name: news[name] for name in ("port", "connectTimeout") if news.get(name) is not None}
+    wrong = [name for name, value in numbers.items() if is_known(value) and not str(value).isdigit()]
+    return failures + [Failure(name, "it must be a whole number") for name in wrong]
 
 
-class PostgresqlProvider:
-    """Implements `embedded.engine.provider.Provider`; connects on first use.
-
-    Args:
-        config: Inputs of the provider resource, secrets unwrapped; numbers and booleans may be JSON text.
-    """
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self._session = Session(config)
+class PostgresqlProvider(Session):
+    """Implements `embedded.engine.provider.Provider`; connects on first use."""
 
     def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Return the inputs and what is wrong with them; a default is left out, as the server has the same."""
         given = {name: value for name, value in news.items() if value is not None and name != "__defaults"}
-        if type_ == CONFIG_TYPE:
-            return given, check_config(given)
-        return given, _noun(type_).check(given)
+        return given, check_config(given) if type_ == CONFIG_TYPE else _noun(type_).check(given)
 
     def diff(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
         """Return which properties differ; another server or login replaces nothing."""
         if type_ == CONFIG_TYPE:
             return Diff(tuple(sorted(key for key in {*old_inputs, *news} if old_inputs.get(key) != news.get(key))))
-        changed = []
-        properties = _noun(type_).properties
+        changed, properties = [], _noun(type_).properties
         for name, prop in properties.items():
             new = news.get(name)
             # What the server decides is not compared, unless the program decided it before and can be undone.
             if new is None and prop.open and (prop.kind != "set" or old_inputs.get(name) is None):
                 continue
-            if contains(new, Unknown) or not prop.same(old_inputs.get(name, old_outputs.get(name)), new):
+            if not is_known(new) or not prop.same(old_inputs.get(name, old_outputs.get(name)), new):
                 changed.append(name)
         replaces = tuple(name for name in changed if properties[name].fixed)
         # Two of one name cannot stand beside each other, and a grant revoked after its successor was made is lost.
@@ -97,12 +85,10 @@ class PostgresqlProvider:
         live = self._live(noun, wanted)
         if live is None:
             return None, {}, {}
-        found = {name: value for name, value in inputs.items() if name not in live and name != "__defaults"}
+        found = {name: value for name, value in inputs.items() if name != "__defaults"}
         for name, value in live.items():
             prop, given = noun.properties[name], inputs.get(name)
-            if given is not None:
-                found[name] = given if prop.same(given, value) else value
-            elif not prop.open and not prop.same(None, value):
+            if not prop.same(given, value) and not (given is None and prop.open):
                 found[name] = value
         return noun.identify({**wanted, **live}), found, _shown({**wanted, **live})
 
@@ -117,17 +103,13 @@ class PostgresqlProvider:
         if self._reaches(old):
             self._run("drop", noun, old, lambda connection: noun.delete(connection, old))
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
-
     def _filled(self, type_: str, inputs: Values) -> tuple[AnyNoun, Values]:
         noun = _noun(type_)
-        return noun, noun.filled(inputs, self._session.target.database)
+        return noun, noun.filled(inputs, self.target.database)
 
     def _reaches(self, values: Values) -> bool:
         """Tell whether the database stands that a resource lies in."""
-        return "database" not in values or self._session.has(values["database"])
+        return "database" not in values or self._live(NOUNS[DATABASE_TYPE], {"name": values["database"]}) is not None
 
     def _live(self, noun: AnyNoun, wanted: Values) -> Values | None:
         found = self._reaches(wanted)
@@ -139,9 +121,9 @@ class PostgresqlProvider:
 
     def _run(self, verb: str, noun: AnyNoun, values: Values, work: Callable[[Connection], T]) -> T:
         if not noun.atomic and verb in {"change", "drop"}:
-            self._session.forget(values["name"])  # a database is not dropped or renamed under our own session
+            self.forget(values["name"])  # a database is not dropped or renamed under our own session
         what, held = f"cannot {verb} {noun.title.format(**values)}", noun.held.format(**values)
-        return self._session.run(what, work, database=values.get("database"), atomic=noun.atomic, held=held)
+        return self.run(what, work, database=values.get("database"), atomic=noun.atomic, held=held)
 
 
 def _shown(values: Values) -> Values:

@@ -15,6 +15,7 @@ from psycopg import sql
 from embedded.engine.postgresql.noun import Noun, Property
 from embedded.engine.postgresql.session import Connection, acting_for, do, one
 from embedded.engine.provider import Failure, Values
+from embedded.engine.values import is_known
 
 PRIVILEGES = {
     "database": ("CREATE", "CONNECT", "TEMPORARY"),
@@ -58,14 +59,9 @@ STANDS = """SELECT WHERE ARRAY[%(role)s, %(owner)s] <@ ARRAY(SELECT rolname::tex
 MEMBERSHIP = """SELECT bool_or(admin_option) AS "withAdminOption" FROM pg_auth_members m
     WHERE pg_get_userbyid(roleid) = %(grantRole)s AND pg_get_userbyid(member) = %(role)s
       AND NOT to_jsonb(m) @> '{"inherit_option": false, "set_option": false}' HAVING count(*) > 0"""
-SHARED = {
-    "database": Property(required=True, fixed=True),
-    "role": Property(required=True, fixed=True),
-    "schema": Property(fixed=True),
-    "privileges": Property("set", required=True),
-    "withGrantOption": Property("bool", default=False, fixed=True),
-    "objectType": Property(required=True, fixed=True),
-}
+KEY, OPTION = Property(required=True, fixed=True), Property("bool", default=False, fixed=True)
+SHARED = {"database": KEY, "role": KEY, "schema": Property(fixed=True), "privileges": Property("set", required=True)}
+SHARED |= {"withGrantOption": OPTION, "objectType": KEY}
 
 
 class Grant(Noun):
@@ -91,12 +87,12 @@ class Grant(Noun):
     def rules(self, inputs: Values) -> list[Failure]:
         """Return what is wrong with a grant's properties taken together."""
         kind, privileges = inputs["objectType"], inputs["privileges"]
-        if not isinstance(kind, str) or not isinstance(privileges, list):
-            return []  # not known yet
+        if not is_known(kind) or not isinstance(privileges, list):
+            return []
         if kind not in self.sources:
             return [Failure("objectType", f"{kind!r} is not one of {', '.join(self.sources)}")]
         known, schema, future = ("ALL", *PRIVILEGES[kind]), inputs.get("schema"), "owner" in self.properties
-        foreign = [item for item in privileges if isinstance(item, str) and item not in known]
+        foreign = [item for item in privileges if is_known(item) and item not in known]
         failures = [Failure("privileges", f"{item!r} is not one of {', '.join(known)}") for item in foreign]
         if future and schema and kind == "schema":
             failures.append(Failure("schema", "schemas do not lie in a schema: leave it out"))
@@ -157,7 +153,7 @@ class Grant(Noun):
 class DefaultPrivileges(Grant):
     """ALTER DEFAULT PRIVILEGES: GRANT and REVOKE on what a role will make."""
 
-    properties: ClassVar[Mapping[str, Property]] = {**SHARED, "owner": Property(required=True, fixed=True)}
+    properties: ClassVar[Mapping[str, Property]] = {**SHARED, "owner": KEY}
     sources = DEFAULTS
 
     def identify(self, own: Values) -> str:
@@ -180,11 +176,7 @@ class GrantRole(Noun):
     """GRANT and REVOKE of one role to another."""
 
     title = "the membership of {role} in {grantRole}"
-    properties: ClassVar[Mapping[str, Property]] = {
-        "role": Property(required=True, fixed=True),
-        "grantRole": Property(required=True, fixed=True),
-        "withAdminOption": Property("bool", default=False, fixed=True),
-    }
+    properties: ClassVar[Mapping[str, Property]] = {"role": KEY, "grantRole": KEY, "withAdminOption": OPTION}
 
     def identify(self, own: Values) -> str:
         """Return the official plugin's id."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from psycopg import sql
 
 from embedded.engine.provider import Failure, Values
-from embedded.engine.values import Unknown, contains
+from embedded.engine.values import is_known
 
 Kind = Literal["text", "name", "int", "bool", "list", "set", "output"]
 TYPES: Mapping[str, type] = {"text": str, "name": str, "int": int, "bool": bool, "list": list, "set": list}
@@ -54,7 +54,7 @@ class Property:
         """Return what is wrong with a value; empty where nothing is."""
         if self.kind == "output":
             return "the embedded engine does not do this property; use the Pulumi CLI"
-        if contains(value, Unknown):
+        if not is_known(value):
             return ""
         wanted = TYPES[self.kind]
         if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):

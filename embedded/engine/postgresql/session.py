@@ -68,9 +68,7 @@ class Session:
         self._connections: dict[str, Connection] = {}
         self._lock = threading.RLock()
 
-    def run(
-        self, what: str, work: Callable[[Connection], T], *, database: str | None, atomic: bool = True, held: str = ""
-    ) -> T:
+    def run(self, what: str, work: Callable[[Connection], T], *, database: str | None, atomic: bool, held: str) -> T:
         """Do some work on a database and return its result; again where another session got in the way.
 
         Args:
@@ -78,7 +76,7 @@ class Session:
             work: The statements.
             database: Where; the provider's own database where None.
             atomic: Whether they are one transaction.
-            held: What to do where something still depends on what is to go.
+            held: What to do where something still depends on what is to go; empty where nothing goes.
         """
         target = self.target.to(database=database or self.target.database)
         for attempt in range(1, ATTEMPTS + 1):
@@ -97,11 +95,6 @@ class Session:
                     raise
             time.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311 - jitter, no secret
         raise AssertionError
-
-    def has(self, database: str) -> bool:
-        """Tell whether a database stands."""
-        query, what = "SELECT FROM pg_database WHERE datname = %s", f"cannot look for the database {database}"
-        return self.run(what, lambda connection: connection.execute(query, [database]).rowcount, database=None) > 0
 
     def forget(self, database: str) -> None:
         """Close the connection to a database, so that it can be dropped or renamed."""
