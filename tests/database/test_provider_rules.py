@@ -142,7 +142,7 @@ def test_a_type_that_is_not_done_is_refused_by_name(unconnected: PostgresqlProvi
     ("config", "properties"),
     [
         pytest.param({"host": "h", "port": "5432", "superuser": "false", "version": "3.18.2"}, [], id="plain"),
-        pytest.param({"awsRdsIamAuth": "true"}, ["awsRdsIamAuth"], id="cloud identity"),
+        pytest.param({"azureIdentityAuth": "true"}, ["azureIdentityAuth"], id="cloud identity"),
         pytest.param({"port": "many"}, ["port"], id="port in words"),
         pytest.param({"port": UNKNOWN}, [], id="port not known yet"),
     ],

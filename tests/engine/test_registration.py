@@ -165,8 +165,8 @@ def test_a_check_failure_keeps_the_parts_of_its_text() -> None:
 
 def test_an_unknown_property_of_the_explicit_provider_is_refused() -> None:
     """What the provider of this engine does not do is a failure of its declaration, and its resources are left out."""
-    work = Stand().run({"host": "here", "awsRdsIamAuth": "true"}, {"name": "r"}, dry=True)
-    assert [error.message.split(": ")[:2] for error in work.errors] == [["postgresql server", "awsRdsIamAuth"]]
+    work = Stand().run({"host": "here", "azureIdentityAuth": "true"}, {"name": "r"}, dry=True)
+    assert [error.message.split(": ")[:2] for error in work.errors] == [["postgresql server", "azureIdentityAuth"]]
     assert work.counts == {}
 
 
