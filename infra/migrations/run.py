@@ -39,6 +39,7 @@ class Run:
         self.done: list[Migration] = []
         self.baselined: list[Migration] = []
         self.in_flight: Migration | None = None
+        self.sent: Sequence[Migration] = ()  # in one message, whose answer has not come to its end
         self._began = 0.0
 
     def through_losses(self, work: Callable[[Session], _Result]) -> _Result:
@@ -116,10 +117,11 @@ class Run:
 
         The COMMIT of the last one may have got no answer; a crash of the server may have taken the newest ones away.
         """
-        claimed = [*self.done, self.in_flight] if self.in_flight else self.done
+        unknown = self.sent or ([self.in_flight] if self.in_flight else [])
+        claimed = [*self.done, *(migration for migration in unknown if migration not in self.done)]
         applied = (*plan.applied, *plan.pending) if undone else plan.applied
         self.done = [migration for migration in claimed if (migration in applied) != undone]
-        self.in_flight = None
+        self.in_flight, self.sent = None, ()
 
     def begin(self, migration: Migration, doing: str = "executing") -> None:
         """Tell that a migration begins."""
@@ -197,5 +199,5 @@ class Run:
 
     def _state_after_loss(self) -> str:
         done = f"done in this run: {', '.join(migration.name for migration in self.done)}" if self.done else ""
-        unknown = f"{self.in_flight.name} was under way: the ledger says whether it stands" if self.in_flight else ""
+        unknown = f"{self.in_flight.name} was under way: the ledger says what stands" if self.in_flight else ""
         return "; ".join(part for part in (done, unknown) if part) or "Nothing was changed."

@@ -60,6 +60,7 @@ def _run(run: Run, session: Session, company: Sequence[Migration], plan: Plan) -
     """Send these files as one message and return how many of them stand."""
     session.prepare_ledger()
     before = len(run.done)
+    run.sent = company
     run.begin(company[0])
 
     def on_commit() -> None:
@@ -78,4 +79,5 @@ def _run(run: Run, session: Session, company: Sequence[Migration], plan: Plan) -
     if outcome.error is not None:
         session.rollback()
         run.in_flight = None
+    run.sent = ()
     return outcome.committed

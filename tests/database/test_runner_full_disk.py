@@ -141,7 +141,7 @@ def test_where_the_log_finds_no_room_the_server_goes_down_and_the_run_goes_on_on
         assert error.message == f"the connection to {target.label} was lost"
         assert "; since then: connection failed: " in error.detail
         assert error.hint.startswith("The server's log says why it went: a full disk, a crash, a restart. Once it is")
-        assert error.state.endswith("0007_much was under way: the ledger says whether it stands")
+        assert error.state.endswith("0007_much was under way: the ledger says what stands")
         disk.make_room()
         embedded.start()
         with connect(target) as connection:
