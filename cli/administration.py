@@ -12,7 +12,7 @@ from cli.context import server_of, stack_name
 from cli.direct import direct
 from cli.targets import resolve
 from infra import products
-from infra.connection import Target, connect
+from infra.connection import Target
 
 
 def as_administrator(options: argparse.Namespace, product: str) -> Target:
@@ -45,10 +45,3 @@ def administrator(stack: str, engine: str = "auto") -> Target:
         sslrootcert=products.in_project(found.ssl_root_cert),
         iam=settings.aws if settings.iam_authentication else None,
     )
-
-
-def sees_every_row(login: Target) -> bool:
-    """Tell whether row security hides nothing from a login."""
-    query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
-    with connect(login) as connection:
-        return connection.execute(query).fetchone() == (True,)

@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.administration import administrator, sees_every_row
+from cli.administration import administrator
 from cli.context import require_running, stack_name
 from cli.direct import direct
-from cli.targets import require, resolve, stack_of
+from cli.engines import stack_outputs
+from cli.targets import require, stack_of
 from infra import products
 from infra.aws import Access
 from infra.backup.manifest import Manifest
-from infra.backup.store import Store, open_backup, open_store
+from infra.backup.reading import reader_of
+from infra.backup.store import S3, Store, open_backup, open_store
 from infra.connection import Target, connect
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, unknown_name
 
 if TYPE_CHECKING:
     from infra.backup.taking import ScratchServer
@@ -75,21 +77,31 @@ def restore(options: argparse.Namespace) -> None:
         print(f"{options.into} holds {product.name} {held.version} of {manifest.taken_at}: {held.total} rows, proven")
 
 
-def store_of(options: argparse.Namespace, where: str | None) -> Store:
+def store_of(options: argparse.Namespace, where: str | None, *, flag: str = "--to") -> Store:
     """Return the place that is named, or the stack's `backupTo`.
 
     Raises:
         ChatdbError: neither names one.
     """
+    if where and not where.startswith(S3):
+        return open_store(where, Access())
     settings = _settings(options)
-    if found := where or (settings.backup_to if settings else ""):
-        return open_store(found, aws_access(settings))
+    if where:
+        return open_store(where, aws_access(settings))
+    if settings is not None and settings.backup_to:
+        return store_for(settings)
     raise ChatdbError(
         "no place for the backup is named",
-        detail="--to is not given, and the stack has no backupTo",
-        hint="Give --to FOLDER or --to s3://bucket/prefix, or set chatdb:backupTo.",
+        detail=f"{flag} is not given, and the stack has no backupTo",
+        hint=f"Give {flag} FOLDER or {flag} s3://bucket/prefix, or set chatdb:backupTo.",
         state="Nothing was changed.",
     )
+
+
+def store_for(settings: StackSettings) -> Store:
+    """Return the place that a stack's `backupTo` names; a relative folder starts at the project's."""
+    where = settings.backup_to
+    return open_store(where if "://" in where else products.in_project(where), aws_access(settings))
 
 
 def packaged_folders() -> list[Path]:
@@ -118,19 +130,22 @@ def take(options: argparse.Namespace, stack: str, product: str, store: Store) ->
     """Take one product's backup, telling each step on stderr."""
     from infra.backup import taking
 
-    login = resolve(options, product)
-    admin = None if direct(options) is not None else administrator(stack, options.engine)
-    reader = login
-    if admin is not None and sees_every_row(admin):
-        reader = admin.to(database=login.database)
-    elif login.role and sees_every_row(login.to(role="")):
-        reader = login.to(role="")
-    source = taking.Source(target=reader, product=product, stack=stack)
+    login = direct(options)
+    if login is None:
+        admin = administrator(stack, options.engine)
+        require_running(stack)
+        facts = stack_outputs(stack, options, show_secrets=False)["products"]
+        if product not in facts:
+            raise unknown_name(f"product in stack {stack}", product, sorted(facts))
+        reader = reader_of(admin, database=facts[product]["database"], owner=facts[product]["roles"]["owner"])
+    else:
+        admin = login.to(role="")
+        reader = reader_of(admin, database=login.database, owner=login.role)
     return taking.take(
-        source,
+        taking.Source(target=reader, product=product, stack=stack),
         store,
         folders=packaged_folders(),
-        scratch=scratch(admin or login.to(role="")),
+        scratch=scratch(admin),
         report=lambda line: print(f"{product}: {line}", file=sys.stderr, flush=True),
     )
 

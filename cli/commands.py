@@ -266,6 +266,11 @@ COMMANDS: tuple[Command, ...] = (
             ),
             option("--confirm", metavar="PHRASE", help="the product's phrase, in place of typing it"),
             option("--override-production", action="store_true", help="allow it on a stack marked as production"),
+            option(
+                "--backup-to",
+                metavar="PLACE",
+                help="back up there first (default: a protected stack's backupTo; other stacks take no backup)",
+            ),
             STACK,
             ENGINE,
             *CONNECTION,

@@ -82,13 +82,16 @@ def rollback(options: argparse.Namespace) -> None:
         say.line(f"to undo: {', '.join(migration.name for migration in plan.pending)}")
         for risk in lost:
             say.line(f"  {risk.rows} rows of {risk.table}{f' lose {risk.column}' if risk.column else ''}")
+    phrase = _phrase(options, product) if plan.pending else None
+    if plan.pending and phrase == product.confirmation:
+        _back_up_first(options, product, [stack_of(options), _last_stack(target)])
     undone = runner.rollback(
         target,
         migrations,
         to=to,
         options=_run_options(options, target),
         confirmation=product.confirmation,
-        phrase=_phrase(options, product) if plan.pending else None,
+        phrase=phrase,
         report=say,
         hooks=_hooks(product, options, say),
     )
@@ -207,6 +210,25 @@ def _production(stack: str) -> str:
     with contextlib.suppress(UnknownNameError):
         return stack if setting(stack, "production") is True else ""
     return ""
+
+
+def _back_up_first(options: argparse.Namespace, product: Product, stacks: Sequence[str]) -> None:
+    """Back a protected stack's database up before steps are undone; any other where a place is named for it.
+
+    Raises:
+        ChatdbError: the backup cannot be taken, or the stack has no place for it.
+    """
+    from cli import backup, teardown
+
+    protected = ""
+    for stack in filter(None, stacks):
+        with contextlib.suppress(UnknownNameError):
+            protected = protected or (stack if teardown.is_protected(stack) else "")
+    if not protected and not options.backup_to:
+        return
+    store = backup.store_of(options, options.backup_to, flag="--backup-to")
+    _, place = backup.take(options, protected or stack_of(options), product.name, store)
+    print(f"backed up {product.name}: {place}", file=sys.stderr)
 
 
 def _run_options(options: argparse.Namespace, target: Target) -> Options:

@@ -6,11 +6,13 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from cli import engines, summary
+from cli import engines, summary, teardown
 from cli.console import err, out
 from cli.context import has_state, project, server_of, stack_folder, stack_name
+from cli.targets import stack_products
 from infra.errors import ChatdbError
 
 if TYPE_CHECKING:
@@ -24,8 +26,32 @@ Operation = Literal["up", "preview", "refresh", "destroy"]
 
 
 def up(options: argparse.Namespace) -> int:
-    """Bring the stack up and print what there is now."""
-    return _operate("up", options) or summary.show(stack_name(options), options)
+    """Bring the stack up and print what there is now; a protected product that leaves it is backed up first."""
+    stack = stack_name(options)
+    leaving = teardown.departing(stack, options) if teardown.is_protected(stack) else []
+    code = _without(leaving, options, stack) if leaving else _operate("up", options)
+    return code or summary.show(stack, options)
+
+
+def _without(leaving: list[str], options: argparse.Namespace, stack: str) -> int:
+    """Bring the stack up without some products that it carries.
+
+    Raises:
+        ProtectedStackError: the steps that allow it are not done.
+    """
+    engine = _begin(options, stack)
+    doing = f"{', '.join(leaving)} cannot be taken out of it"
+    settings = teardown.require_steps(stack, leaving, options, doing=doing)
+    if not options.yes:
+        _ask("up", stack)
+    teardown.back_up(stack, leaving, settings, options)
+    deployment = teardown.deployment_of(stack, engine)
+    options.yes = True
+    if settings.on_destroy == "keep":
+        for name in leaving:
+            teardown.put_aside(stack, deployment, product=name)
+    with teardown.allowed(stack, settings, engine):
+        return _operate("up", options)
 
 
 def preview(options: argparse.Namespace) -> int:
@@ -39,8 +65,10 @@ def refresh(options: argparse.Namespace) -> int:
 
 
 def destroy(options: argparse.Namespace) -> int:
-    """Remove the stack's resources, then its embedded server and its own folder."""
+    """Remove the stack's resources, then its embedded server and its own folder; protected data only after a backup."""
     stack = stack_name(options)
+    if teardown.is_protected(stack):
+        return _destroy_protected(options, stack)
     server = server_of(stack)
     if not has_state(stack) and engines.choose(stack, options.engine) == "embedded":
         if server is None or not server.folder.exists():
@@ -50,6 +78,12 @@ def destroy(options: argparse.Namespace) -> int:
             ask("destroy", stack)
     elif code := _operate("destroy", options):
         return code
+    return _gone(stack)
+
+
+def _gone(stack: str) -> int:
+    """Remove what is left of a stack on this machine."""
+    server = server_of(stack)
     if server is not None:
         server.destroy()
         err.print("removed the embedded server and its data")
@@ -58,29 +92,71 @@ def destroy(options: argparse.Namespace) -> int:
     return 0
 
 
-def _forget(stack: str) -> None:
-    """Remove the stack's own folder, but for the passphrase that secrets in the stack's file are encrypted with."""
+def _destroy_protected(options: argparse.Namespace, stack: str) -> int:
+    """Destroy a protected stack once both steps that allow it are done: back up, then let go or keep.
+
+    Raises:
+        ProtectedStackError: a step is not done.
+    """
+    engine = engines.choose(stack, options.engine)
+    if not has_state(stack) and engine == "embedded":
+        kept = "; its data is kept, and `chatdb up` comes back to it" if teardown.is_kept(stack) else ""
+        out.print(f"stack {stack} is not up: nothing to destroy{kept}")
+        return 0
+    _begin(options, stack)
+    names = stack_products(stack, options)
+    settings = teardown.require_steps(stack, names, options, doing="it is not destroyed")
+    if not options.yes:
+        _ask("destroy", stack)
+    teardown.back_up(stack, names, settings, options)
+    options.yes = True  # asked above, before the backups were taken
+    keeps = settings.on_destroy == "keep"
+    if keeps:
+        teardown.put_aside(stack, teardown.deployment_of(stack, engine))
+    with teardown.allowed(stack, settings, engine):
+        if code := _operate("destroy", options):
+            return code
+    if not keeps:
+        return _gone(stack)
+    where = teardown.where_it_is(stack, teardown.kept_of(stack))
+    _forget(stack, but=("server", *teardown.kept_files(stack)))
+    for line in where:
+        out.print(line)
+    return 0
+
+
+def _forget(stack: str, *, but: Sequence[str] = ()) -> None:
+    """Remove the stack's own folder, but for what is named and the passphrase that secrets are still encrypted with.
+
+    Those are the secrets of the stack's file, and of what is kept.
+    """
     from embedded.settings import encryption_salt
 
     folder = stack_folder(stack)
     if not folder.exists():
         return
-    if not encryption_salt(project(), stack) or not (folder / "passphrase").exists():
+    needed = (*but, "passphrase") if but or encryption_salt(project(), stack) else ()
+    if not any((folder / name).exists() for name in needed):
         shutil.rmtree(folder)
         return
     for path in folder.iterdir():
+        if path.name in needed:
+            continue
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != "passphrase":
+        else:
             path.unlink()
 
 
 def _operate(operation: Operation, options: argparse.Namespace) -> int:
     """Run the operation on the engine that has the stack and return the exit status."""
     stack = stack_name(options)
-    if _begin(options, stack) == "pulumi":
-        return _pulumi(operation, options, stack)
-    return _embedded(operation, options, stack)
+    engine = _begin(options, stack)
+    if operation in ("up", "preview"):
+        if engine == "pulumi":
+            _select(stack)
+        teardown.come_back(stack, engine)
+    return _pulumi(operation, options, stack) if engine == "pulumi" else _embedded(operation, options, stack)
 
 
 def _begin(options: argparse.Namespace, stack: str) -> engines.Engine:
@@ -93,17 +169,20 @@ def _begin(options: argparse.Namespace, stack: str) -> engines.Engine:
     return engine
 
 
+def _select(stack: str) -> None:
+    """Select the stack, made where there is none."""
+    made = engines.run_pulumi(["stack", "select", stack, "--create"], capture=True)
+    if made.returncode:
+        raise ChatdbError(
+            f"the Pulumi CLI cannot select stack {stack}",
+            detail=" ".join(made.stderr.split()),
+            hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL), set PULUMI_CONFIG_PASSPHRASE, and run it again.",
+            state="Nothing was changed.",
+        )
+
+
 def _pulumi(operation: Operation, options: argparse.Namespace, stack: str) -> int:
     """Run the operation on the Pulumi CLI, which talks to the user itself."""
-    if operation in ("up", "preview"):
-        made = engines.run_pulumi(["stack", "select", stack, "--create"], capture=True)
-        if made.returncode:
-            raise ChatdbError(
-                f"the Pulumi CLI cannot select stack {stack}",
-                detail=" ".join(made.stderr.split()),
-                hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL), set PULUMI_CONFIG_PASSPHRASE, and run it again.",
-                state="Nothing was changed.",
-            )
     arguments = [operation, "--stack", stack, *(["--diff"] if operation == "preview" and not options.json else [])]
     if getattr(options, "yes", False):
         arguments += ["--yes", "--skip-preview"]

@@ -20,6 +20,7 @@ from infra.published import PublishedCredential
 from infra.roles import Roles, declare_roles
 from infra.server import Server
 from infra.settings import StackSettings
+from infra.teardown import Teardown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,9 @@ class ChatDatabase(pulumi.ComponentResource):
         product, server, settings = arguments.product, arguments.server, arguments.settings
         names = role_names(product)
         kept = settings.on_destroy == "keep"
+        guarded = settings.protected and not settings.destroy_confirmation
         shared = pulumi.ResourceOptions(
-            parent=self, provider=server.provider, protect=kept or None, retain_on_delete=kept or None
+            parent=self, provider=server.provider, protect=guarded or None, retain_on_delete=kept or None
         )
 
         roles = declare_roles(product, names, server=server, settings=settings, opts=shared)
@@ -112,6 +114,18 @@ class ChatDatabase(pulumi.ComponentResource):
             ),
         )
 
+        _guard(
+            product,
+            roles,
+            database=database,
+            server=server,
+            settings=settings,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*roles.all, *grants, migrations, *table_grants, review],
+                protect=shared.protect,
+            ),
+        )
         secrets = (
             _publish(product, roles, server=server, settings=settings, opts=shared)
             if settings.publish_credentials
@@ -137,6 +151,36 @@ class ChatDatabase(pulumi.ComponentResource):
         )
         self.audit = review.audit
         self.register_outputs({"summary": self.summary})
+
+
+def _guard(
+    product: Product,
+    roles: access.Roles,
+    *,
+    database: postgresql.Database,
+    server: Server,
+    settings: StackSettings,
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Declare what stands before the data: it goes first, and lets go only of what a backup holds."""
+    credentials = roles.credentials
+    Teardown(
+        f"{product.name}-teardown",
+        product=product.name,
+        stack=pulumi.get_stack(),
+        connection=server.administrator(),
+        database=database.name,
+        owner=roles.names.owner,
+        logins={
+            name: credentials[kind].verifier if kind in credentials else "" for kind, name in roles.names.logins.items()
+        },
+        protected=settings.protected,
+        on_destroy=settings.on_destroy,
+        confirmation=settings.destroy_confirmation,
+        backup_to=settings.backup_to,
+        aws=settings.aws.as_dict(),
+        opts=opts,
+    )
 
 
 def _publish(

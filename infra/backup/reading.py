@@ -70,3 +70,11 @@ def read(target: Target) -> Contents:
     """Return what is in a database now; as `whole`."""
     with whole(target) as reading:
         return contents.read(reading.connection)
+
+
+def reader_of(administrator: Target, *, database: str, owner: str) -> Target:
+    """Return who reads a database whole: the administrator, as the owner where row security would bind it."""
+    query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    with connect(administrator) as connection:
+        sees_all = connection.execute(query).fetchone() == (True,)
+    return administrator.to(database=database, role="" if sees_all else owner)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from infra.errors import SettingsError
+from infra.settings import rules
 from infra.settings.model import StackSettings
 
 __all__ = ["NAMESPACE", "StackSettings", "load"]
@@ -38,6 +39,7 @@ def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] 
         mistakes.append("password: stands in plain text; set it with `chatdb config set --secret chatdb:password`")
     if values.get("promoteFrom") == stack:
         mistakes.append("promoteFrom: names this stack itself; for example dev")
+    mistakes += rules.confirmation_mistakes(str(values.get("destroyConfirmation") or ""), stack=stack)
     if not mistakes:
         return StackSettings.model_validate(values)
     count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"

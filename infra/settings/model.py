@@ -73,6 +73,11 @@ class StackSettings(ServerSettings, AwsSettings, LoginSettings, PromotionSetting
         """How AWS is reached."""
         return Access(region=self.aws_region, profile=self.aws_profile, endpoint=self.aws_endpoint, role=self.aws_role)
 
+    @property
+    def protected(self) -> bool:
+        """Whether the stack's data may go only with the phrase and a proven backup."""
+        return self.on_destroy == "keep" or self.production
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Collect every contradiction between keys, so that one run reports them all."""

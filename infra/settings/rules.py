@@ -28,6 +28,12 @@ def contradictions(settings: StackSettings) -> list[str]:
     ]
 
 
+def confirmation_mistakes(given: str, *, stack: str) -> list[str]:
+    """Return what is wrong with the phrase that takes the protection off: it names the stack, to the letter."""
+    wanted = f"DESTROY {stack}"
+    return [] if given in ("", wanted) else [f"destroyConfirmation: is not the phrase; it is {wanted}"]
+
+
 def _product_mistakes(names: tuple[str, ...]) -> list[str]:
     """Return what is wrong with the chosen products."""
     known = products.names()
@@ -97,7 +103,7 @@ def _production_mistakes(settings: StackSettings) -> list[str]:
         return mistakes
     if settings.stand_ins:
         mistakes.append("standIns: is true, and production never makes stand-ins; for example false")
-    if settings.on_destroy == "drop":
+    if settings.on_destroy == "drop" and not settings.destroy_confirmation:
         mistakes.append("onDestroy: is drop, and production keeps its databases; for example keep")
     if settings.ssl_mode not in ENCRYPTING_MODES:
         mistakes.append(f"sslMode: is {settings.ssl_mode}, and production asks for TLS; for example verify-full")

@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -187,15 +188,22 @@ REFUSED = (
 )
 
 
-def test_a_production_stack_is_not_rolled_back_without_its_override(chats: Target, shell: Shell) -> None:
-    """The right phrase is not enough; with the override it is, and without the phrase the override is not."""
+def test_a_production_stack_is_not_rolled_back_without_its_override_and_a_backup(
+    chats: Target, shell: Shell, tmp_path: Path
+) -> None:
+    """The right phrase is not enough; with the override it is, once a backup is proven."""
     url = connection_string(chats)
     back = ("rollback", "--product", "robotics", "--to", "3", "--stack", "prod", "--url", url)
     done = shell.run(chats, *back, "--confirm", PHRASE)
     assert (done.returncode, done.stderr) == (1, REFUSED)
     assert shell.run(chats, *back, "--override-production").returncode == 1
+    everything = (*back, "--confirm", PHRASE, "--override-production")
+    nowhere = shell.run(chats, *everything, "--backup-to", "/dev/null/x")
+    assert "backups cannot be written to /dev/null/x" in nowhere.stderr
     assert rows(chats) == 1
-    assert shell.done(chats, *back, "--confirm", PHRASE, "--override-production") == "robotics is at 0003\n"
+    assert shell.done(chats, *everything, "--backup-to", str(tmp_path)) == "robotics is at 0003\n"
+    (manifest,) = tmp_path.glob("prod/robotics/*/manifest.json")
+    assert json.loads(manifest.read_text())["contents"]["rows"]["public.chats"] == 1
 
 
 def test_a_database_that_a_production_stack_migrated_is_known_by_its_ledger(

@@ -1,0 +1,247 @@
+"""What comes before and after a stack's data may go: rows counted, steps named, backups taken; what is kept, and back.
+
+Called by `cli.stacks`. The guard in the stack (`infra.teardown`) asks again, on whichever engine it is deleted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cli import backup, engines, stack_settings
+from cli.administration import administrator
+from cli.context import has_state, project, server_of, setting, stack_folder
+from embedded.engine.state import write_private
+from infra import products, teardown
+from infra.backup import reading
+from infra.connection import connect
+from infra.errors import ChatdbError
+from infra.settings import StackSettings
+
+KEPT = "kept.json"
+
+
+class ProtectedStackError(ChatdbError):
+    """A protected stack would be destroyed, or a product of it taken away."""
+
+
+def is_protected(stack: str) -> bool:
+    """Tell whether a stack's file asks for protection, without reading its secrets."""
+    return (setting(stack, "onDestroy") or "keep") == "keep" or setting(stack, "production") is True
+
+
+def require_steps(stack: str, names: Sequence[str], options: argparse.Namespace, *, doing: str) -> StackSettings:
+    """Return the settings of a protected stack once both steps are done that allow its data to go.
+
+    Args:
+        stack: Name of the stack.
+        names: The products whose data would go.
+        options: The command line.
+        doing: What would be done, as in "destroyed".
+
+    Raises:
+        ProtectedStackError: a step is not done; the rows are counted, table by table.
+    """
+    settings = stack_settings.load(stack, options.engine)
+    if settings.destroy_confirmation and settings.backup_to:
+        return settings
+    phrase = teardown.phrase(stack)
+    steps = (
+        f"1. chatdb config set --stack {stack} chatdb:destroyConfirmation '{phrase}'"
+        f"{' (done)' if settings.destroy_confirmation else ''}\n"
+        f"  2. chatdb config set --stack {stack} chatdb:backupTo FOLDER_OR_S3"
+        f"{' (done)' if settings.backup_to else ''}: each database is backed up there first, and the backup proven"
+    )
+    raise ProtectedStackError(
+        f"stack {stack} is protected: {doing}",
+        detail="\n  ".join(["there are", *_counted(stack, names, options)]),
+        hint=f"Two steps allow it:\n  {steps}\n  Then run the same command again.",
+        state="Nothing was changed.",
+    )
+
+
+def _counted(stack: str, names: Sequence[str], options: argparse.Namespace) -> list[str]:
+    """Return a line for each product: how many rows, table by table."""
+    admin = administrator(stack, options.engine)
+    facts = engines.stack_outputs(stack, options, show_secrets=False)["products"]
+    lines = []
+    for name in _standing(stack, names, options):
+        database, owner = facts[name]["database"], facts[name]["roles"]["owner"]
+        found = reading.read(reading.reader_of(admin, database=database, owner=owner))
+        lines.append(f"{name} in {admin.host}:{admin.port}/{database}: {teardown.rows_sentence(found)}")
+    return lines
+
+
+def _standing(stack: str, names: Sequence[str], options: argparse.Namespace) -> list[str]:
+    """Return the products whose databases stand: an earlier run that was cut short may have dropped some."""
+    facts = engines.stack_outputs(stack, options, show_secrets=False)["products"]
+    with connect(administrator(stack, options.engine)) as connection:
+        there = {name for (name,) in connection.execute("SELECT datname::text FROM pg_database").fetchall()}
+    return [name for name in names if facts[name]["database"] in there]
+
+
+def back_up(stack: str, names: Sequence[str], settings: StackSettings, options: argparse.Namespace) -> None:
+    """Back up each product where the stack keeps its backups."""
+    store = backup.store_for(settings)
+    for name in _standing(stack, names, options):
+        _, place = backup.take(_about(options, stack), stack, name, store)
+        print(f"backed up {name}: {place}", file=sys.stderr)
+
+
+def _about(options: argparse.Namespace, stack: str) -> argparse.Namespace:
+    """Return a command line that names the stack and no database."""
+    plain = dict.fromkeys(("url", "host", "port", "database", "user", "sslmode", "owner"), "")
+    return argparse.Namespace(**{**plain, **vars(options), "stack": stack})
+
+
+@contextlib.contextmanager
+def allowed(stack: str, settings: StackSettings, engine: engines.Engine) -> Iterator[None]:
+    """Let the stack's guards see phrase and backups for the length of the block, and take the protection off."""
+    given = {teardown.CONFIRMATION: settings.destroy_confirmation, teardown.BACKUP_TO: settings.backup_to}
+    if engine == "pulumi":
+        _pulumi(["state", "unprotect", "--all", "--yes", "--stack", stack], stack)
+    else:
+        from embedded import kept, stackfile
+
+        stackfile.import_stack(project(), stack, kept.without_protection(stackfile.export_stack(project(), stack)))
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name in given:
+            os.environ.pop(name, None)
+
+
+def deployment_of(stack: str, engine: engines.Engine) -> dict[str, Any]:
+    """Return the stack's deployment."""
+    if engine == "pulumi":
+        found: dict[str, Any] = json.loads(_pulumi(["stack", "export", "--stack", stack], stack))
+        return found
+    from embedded import stackfile
+
+    return stackfile.export_stack(project(), stack)
+
+
+def put_aside(stack: str, deployment: Mapping[str, Any], *, product: str = "") -> None:
+    """Keep what a later `up` goes on from; what a run that was cut short kept is more than what is left now.
+
+    Args:
+        stack: Name of the stack.
+        deployment: As it was before anything was let go.
+        product: The product that is let go; empty for the whole stack.
+    """
+    from embedded import kept
+
+    file = _kept_file(stack, product)
+    if not file.exists():
+        write_private(file, json.dumps(kept.to_keep(deployment, product=product)))
+
+
+def kept_of(stack: str) -> dict[str, Any]:
+    """Return the deployment that was put aside for the whole stack."""
+    found: dict[str, Any] = json.loads(_kept_file(stack).read_text(encoding="utf-8"))
+    return found
+
+
+def is_kept(stack: str) -> bool:
+    """Tell whether a stack was destroyed and its data kept."""
+    return _kept_file(stack).exists()
+
+
+def come_back(stack: str, engine: engines.Engine) -> None:
+    """Take over what was put aside, so that `up` goes on from it: the stack, and each product that it carries again."""
+    from embedded import kept
+
+    whole = _kept_file(stack)
+    if whole.exists():
+        print(f"the data of stack {stack} was kept: taking it over again", file=sys.stderr)
+        _import(stack, engine, whole)
+        whole.unlink()
+    for name in _named(stack):
+        file = _kept_file(stack, name)
+        if file.exists():
+            print(f"the data of {name} was kept: taking it over again", file=sys.stderr)
+            joined = kept.joined(deployment_of(stack, engine), json.loads(file.read_text(encoding="utf-8")))
+            both = file.with_suffix(".joined")
+            write_private(both, json.dumps(joined))
+            _import(stack, engine, both)
+            both.unlink()
+            file.unlink()
+
+
+def kept_files(stack: str) -> list[str]:
+    """Return the names of the files that were put aside in the stack's folder."""
+    return [file.name for file in stack_folder(stack).glob("kept*.json")]
+
+
+def _kept_file(stack: str, product: str = "") -> Path:
+    return stack_folder(stack) / (f"kept-{product}.json" if product else KEPT)
+
+
+def _import(stack: str, engine: engines.Engine, file: Path) -> None:
+    if engine == "pulumi":
+        _pulumi(["stack", "import", "--stack", stack, "--file", str(file)], stack)
+        return
+    from embedded import stackfile
+
+    stackfile.import_stack(project(), stack, json.loads(file.read_text(encoding="utf-8")))
+
+
+def where_it_is(stack: str, deployment: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say where kept data is and how to come back to it."""
+    databases = [
+        (item["inputs"]["name"], item["inputs"]["owner"])
+        for item in deployment["deployment"]["resources"]
+        if item["type"] == "postgresql:index/database:Database"
+    ]
+    servers = [
+        f"{item['inputs']['host']}:{item['inputs']['port']}"
+        for item in deployment["deployment"]["resources"]
+        if item["type"] == "pulumi:providers:postgresql" and "host" in item["inputs"]
+    ]
+    place = servers[0] if servers else "its server"
+    lines = [f"kept: database {database} on {place}, owned by {owner}" for database, owner in databases]
+    lines.append("its logins are closed and have passwords that nobody knows")
+    if server_of(stack) is not None:
+        lines.append(f"the embedded server keeps the data in {stack_folder(stack) / 'server'}")
+    return [*lines, f"to come back to it: chatdb up --stack {stack}"]
+
+
+def _pulumi(arguments: list[str], stack: str) -> str:
+    done = engines.run_pulumi(arguments, capture=True)
+    if done.returncode:
+        raise ChatdbError(
+            f"the Pulumi CLI cannot {' '.join(arguments[:2])} of stack {stack}",
+            detail=" ".join(done.stderr.split()),
+            hint="Mend what it names, then run the same command again.",
+            state="No data was touched.",
+        )
+    return done.stdout
+
+
+def departing(stack: str, options: argparse.Namespace) -> list[str]:
+    """Return the products that a stack carries and its settings do not name any more."""
+    if not has_state(stack) and engines.choose(stack, options.engine) == "embedded":
+        return []
+    if setting(stack, "products") is None or is_kept(stack):
+        return []
+    try:
+        carried = engines.stack_outputs(stack, options, show_secrets=False).get("products", {})
+    except ChatdbError:
+        return []  # the Pulumi CLI has no such stack yet; what else may be wrong, `up` says itself
+    return sorted(set(carried) - set(_named(stack)))
+
+
+def _named(stack: str) -> list[str]:
+    """Return the products that the stack's file names."""
+    found = setting(stack, "products")
+    if found is None:
+        return products.names()
+    names: list[str] = json.loads(found) if isinstance(found, str) else list(found)
+    return names
