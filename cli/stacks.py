@@ -43,7 +43,7 @@ def _without(leaving: list[str], options: argparse.Namespace, stack: str) -> int
     doing = f"{', '.join(leaving)} cannot be taken out of it"
     settings = teardown.require_steps(stack, leaving, options, doing=doing)
     if not options.yes:
-        _ask("up", stack)
+        ask("up", stack)
     teardown.back_up(stack, leaving, settings, options)
     deployment = teardown.deployment_of(stack, engine)
     options.yes = True
@@ -107,7 +107,7 @@ def _destroy_protected(options: argparse.Namespace, stack: str) -> int:
     names = stack_products(stack, options)
     settings = teardown.require_steps(stack, names, options, doing="it is not destroyed")
     if not options.yes:
-        _ask("destroy", stack)
+        ask("destroy", stack)
     teardown.back_up(stack, names, settings, options)
     options.yes = True  # asked above, before the backups were taken
     keeps = settings.on_destroy == "keep"

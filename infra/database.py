@@ -155,7 +155,7 @@ class ChatDatabase(pulumi.ComponentResource):
 
 def _guard(
     product: Product,
-    roles: access.Roles,
+    roles: Roles,
     *,
     database: postgresql.Database,
     server: Server,
@@ -163,7 +163,6 @@ def _guard(
     opts: pulumi.ResourceOptions,
 ) -> None:
     """Declare what stands before the data: it goes first, and lets go only of what a backup holds."""
-    credentials = roles.credentials
     Teardown(
         f"{product.name}-teardown",
         product=product.name,
@@ -171,9 +170,7 @@ def _guard(
         connection=server.administrator(),
         database=database.name,
         owner=roles.names.owner,
-        logins={
-            name: credentials[kind].verifier if kind in credentials else "" for kind, name in roles.names.logins.items()
-        },
+        logins={name: credential.verifier if credential else "" for name, credential in roles.logins.items()},
         protected=settings.protected,
         on_destroy=settings.on_destroy,
         confirmation=settings.destroy_confirmation,

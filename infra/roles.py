@@ -40,6 +40,7 @@ class Roles:
         owner: The owner; the database waits for it.
         current: The login that clients are given, by what it is for.
         credentials: The credential of each of them that has a password.
+        logins: Every login, the former ones too, with its credential where it has a password.
         all: Every role and membership; the database is dropped before any of them.
     """
 
@@ -47,6 +48,7 @@ class Roles:
     owner: postgresql.Role
     current: dict[str, str]
     credentials: dict[str, Credential]
+    logins: dict[str, Credential | None]
     all: tuple[pulumi.Resource, ...]
 
 
@@ -134,6 +136,7 @@ def declare_roles(
         owner=owner,
         current=current,
         credentials={kind: credentials[role] for kind, role in current.items() if role in credentials},
+        logins={login.role: credentials.get(login.role) for login in logins},
         all=(owner, *roles.values(), *memberships, role_settings),
     )
 

@@ -65,6 +65,9 @@ class TeardownProvider(PlainErrorProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Ask for an update where something changed, and to be replaced with the database."""
         changed = changed_keys(_olds, _news, _COMPARED)
+        # A verifier is for opening a login when this is made; who the logins are is for closing them.
+        if set(_olds["logins"]) != set(_news["logins"]):
+            changed.append("logins")
         replaces = ["databaseName"] if "databaseName" in changed else []
         return DiffResult(changes=bool(changed), replaces=replaces, delete_before_replace=True)
 
