@@ -13,6 +13,7 @@ from embedded.server import ServerFile
 from infra.connection import Target
 from tests.support import aws, majors, pgbouncer, postgres
 from tests.support.provider import provider_of
+from tests.support.rds import Rds, running_rds
 from tests.support.tls import TlsServer, speaking_tls
 
 
@@ -38,6 +39,13 @@ def tls_server() -> Iterator[TlsServer]:
 def cloud() -> Iterator[aws.Aws]:
     """AWS by moto's server, one for all tests of a worker."""
     with aws.running_aws() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rds() -> Iterator[Rds]:
+    """A server as RDS gives it: TLS alone, and IAM tokens of the account that `cloud` is."""
+    with postgres.running_server() as behind, running_rds(behind, aws.SECRET_KEY) as running:
         yield running
 
 

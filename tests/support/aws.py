@@ -19,6 +19,7 @@ import pytest
 from infra.aws import Access
 
 REGION = "eu-central-1"
+SECRET_KEY = "secret-key"
 # What the machine may have set must not reach a test.
 UNSET = (
     "AWS_PROFILE",

@@ -34,12 +34,12 @@ def cutting_line(target: Target, cuts: Callable[[bytes], bool]) -> Iterator[Targ
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
-    with _listening(serve) as port:
+    with listening(serve) as port:
         yield target.to(host="127.0.0.1", port=port)
 
 
 @contextlib.contextmanager
-def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     """Accept connections on a free port, each in a thread of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
