@@ -5,7 +5,8 @@ An edge: a handful of statements over one connection; `settle` alone changes som
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,11 @@ from infra.products import Product
 
 # The mend of what does not stand at all: no statement, the program makes it.
 BY_THE_PROGRAM = "chatdb up"
+# Warnings: privilege not revoked, privilege not granted.
+NO_EFFECT = ("01006", "01007")
+# As server_version_num: before, initdb gave that schema to the first superuser, later to pg_database_owner.
+PUBLIC_IS_THE_OWNERS_SINCE = 150_000
+DATABASE_OWNER = "SELECT quote_ident(pg_get_userbyid(datdba)) FROM pg_database WHERE datname = current_database()"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +79,44 @@ def settle(connection: psycopg.Connection[Any], repairs: Sequence[Drift]) -> dic
             left[drift.sentence] = "it does not stand: refresh the stack, then update it"
             continue
         try:
-            with connection.transaction():
+            with _without_effect(connection) as said, connection.transaction():
                 connection.execute(drift.mend.encode())
         except psycopg.Error as error:
             left[drift.sentence] = server_message(error)
+        else:
+            if said:
+                left[drift.sentence] = f"{said[0]}: {_whose(connection, drift)}"
     return left
+
+
+@contextlib.contextmanager
+def _without_effect(connection: psycopg.Connection[Any]) -> Iterator[list[str]]:
+    """Collect the warnings that a GRANT or REVOKE did nothing: from who may not, PostgreSQL takes it as no error."""
+    said: list[str] = []
+
+    def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.sqlstate in NO_EFFECT:
+            said.append(diagnostic.message_primary or "")
+
+    connection.add_notice_handler(hear)
+    try:
+        yield said
+    finally:
+        connection.remove_notice_handler(hear)
+
+
+def _whose(connection: psycopg.Connection[Any], drift: Drift) -> str:
+    """Say who may mend what this administrator may not, and how."""
+    owner, thing, info = drift.thing.owner, drift.thing, connection.info
+    why, mend = "", "the mend"
+    if thing.name == "public" and thing.kind == "schema" and info.server_version < PUBLIC_IS_THE_OWNERS_SINCE:
+        why = ", as the schema public of every database does before PostgreSQL 15"
+        row = connection.execute(DATABASE_OWNER).fetchone()
+        mend = f"ALTER SCHEMA public OWNER TO {row[0] if row else ''}"
+    return (
+        f"{thing.label} belongs to {owner}{why}, and {info.user} may not act as {owner}; "
+        f"run {mend} in {info.dbname} as {owner} or a superuser, then refresh the stack"
+    )
 
 
 def _pairs(declared: Declared, former: Rights) -> Rights:

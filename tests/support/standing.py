@@ -44,6 +44,10 @@ class Standing:
         ):
             yield connection, product
 
+    def up_again(self) -> str:
+        """Bring the stack up and return what is said of it."""
+        return self.project.succeed("up", "--stack", self.stack, "--yes")
+
 
 @contextmanager
 def brought_up(server: ServerFile | None = None, *, names: tuple[str, ...] = PRODUCTS) -> Iterator[Standing]:
