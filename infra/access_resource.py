@@ -29,6 +29,8 @@ NO_DATABASE = "3D000"
 # What a look adds to the inputs, where there is something to say.
 SEEN = ("changes", "repairs", "drift", "findings")
 
+UNCHANGED = "the administrator may not: the server left it as it was"
+
 
 class AuditFailedError(ChatdbError):
     """The security baseline is broken, and the stack says that an update fails then."""
@@ -164,6 +166,8 @@ def _settled(props: dict[str, Any], *, former: access_record.Record) -> dict[str
         unmended = access_review.settle(connection, found.repairs)
         if found.repairs:
             found = access_review.look(connection, product, former=former, audited=audited, rotation=rotation)
+            # A REVOKE by who may not is a warning to PostgreSQL, and changes nothing.
+            unmended = {one.sentence: unmended.get(one.sentence, UNCHANGED) for one in found.repairs}
     if found.audit and found.audit.findings and props["auditOnUp"] == "fail":
         raise _failed(found.audit)
     plain = {key: value for key, value in props.items() if key not in SEEN and key != "unseen"}

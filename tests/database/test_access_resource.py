@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
-from infra.access_resource import AccessProvider, AuditFailedError
+from infra.access_resource import UNCHANGED, AccessProvider, AuditFailedError
 from infra.connection import connect
 from tests.support.standing import Standing, run
 
@@ -149,6 +149,24 @@ def test_a_right_of_a_stranger_is_named_and_left(standing: Standing, made: tuple
         assert after["audit"]["findings"] == 1
         assert not is_changed(after, checked(seen, inputs(standing)))
     assert is_changed(after, checked(seen, inputs(standing)))
+
+
+def test_what_the_administrator_may_not_mend_is_named_with_the_reason_and_tried_once(standing: Standing) -> None:
+    """As the right of PUBLIC to create in `public` on PostgreSQL 14, where that schema is the server's superuser's."""
+    role = (
+        "CREATE ROLE weak LOGIN PASSWORD 'weak'; GRANT CONNECT ON DATABASE lyra TO weak; "
+        "GRANT SELECT ON public.chat_messages TO weak",
+        "DROP OWNED BY weak; DROP ROLE weak",
+    )
+    with done(standing, role), done(standing, MORE_FOR_APP):
+        news = checked({}, inputs(standing, user="weak", password="weak"))
+        outs = provider.create(news).outs
+        assert outs is not None
+        reasons = {one["sentence"]: one["reason"] for one in outs["drift"] if "reason" in one}
+        assert reasons == {
+            "lyra_app has DELETE on public.chat_messages, which is not declared: granted by lyra_owner": UNCHANGED
+        }
+        assert not is_changed(outs, checked(news, inputs(standing, user="weak", password="weak")))
 
 
 def test_a_finding_fails_the_update_where_the_stack_says_so(standing: Standing, made: tuple[Any, Any]) -> None:
