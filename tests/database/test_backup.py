@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -287,3 +288,23 @@ def test_what_killed_backups_left_is_removed_by_the_next(filled: Target, server:
     drop_database(server, names[1])
     assert found == [(names[1],)]
     assert not draft.exists()
+
+
+def test_a_full_disk_under_a_backup_leaves_nothing(filled: Target, server: ServerFile, tmp_path: Path) -> None:
+    """What is full is named, with how much is free; with room again the same goes through."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(disk)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        with pytest.raises(StoreError, match="the backup cannot be written to") as raised:
+            take(server, filled.to(role=""), disk)
+        assert left(disk) == []
+        subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+        take(server, filled.to(role=""), disk)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert raised.value.detail == "No space left on device; 0 MB are free there"

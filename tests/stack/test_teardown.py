@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,6 +133,44 @@ def test_an_answer_that_is_not_yes_changes_nothing(live: Project, own_server: Se
     assert refused.returncode == 1
     assert "destroy was not confirmed" in refused.stderr
     assert backups(live) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "at"),
+    [
+        pytest.param(("destroy",), "Type yes to go on: ", id="at the prompt of destroy"),
+        pytest.param(("destroy", "--yes"), "lyra: dumping", id="in the backup of destroy"),
+        pytest.param(("backup",), "lyra: dumping", id="in a backup"),
+    ],
+)
+def test_ctrl_c_changes_nothing(
+    live: Project, own_server: ServerFile, lyra: Target, arguments: tuple[str, ...], at: str
+) -> None:
+    """Exit status 130, no traceback; no backup, no draft of one."""
+    before = backups(live)
+    settings(own_server, live, destroyConfirmation=f"DESTROY {STACK}", backupTo="backups")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", *arguments, "--stack", STACK],
+        cwd=live.folder,
+        env=live.variables(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    shown = b""
+    while at.encode() not in shown:
+        piece = os.read(process.stderr.fileno(), 4096)
+        assert piece, shown
+        shown += piece
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    settings(own_server, live)
+    assert process.returncode == 130, shown + rest
+    assert b"interrupted" in rest
+    assert b"Traceback" not in shown + rest
+    assert (backups(live), [path.name for path in live.folder.glob("backups/*/*/.*")]) == (before, [])
+    assert (people(lyra), open_logins(own_server)) == (PEOPLE, list(LOGINS))
 
 
 def test_kept_data_stays_closed_and_up_comes_back_to_it(live: Project, own_server: ServerFile, lyra: Target) -> None:
