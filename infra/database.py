@@ -113,7 +113,7 @@ class ChatDatabase(pulumi.ComponentResource):
                 retain_on_delete=shared.retain_on_delete,
             ),
         )
-
+        published = _publish(product, roles, server=server, settings=settings, opts=shared)
         _guard(
             product,
             roles,
@@ -122,15 +122,11 @@ class ChatDatabase(pulumi.ComponentResource):
             settings=settings,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[*roles.all, *grants, migrations, *table_grants, review],
+                depends_on=[*roles.all, *grants, migrations, *table_grants, review, *published.values()],
                 protect=shared.protect,
             ),
         )
-        secrets = (
-            _publish(product, roles, server=server, settings=settings, opts=shared)
-            if settings.publish_credentials
-            else {}
-        )
+        secrets = {kind: secret.arn for kind, secret in published.items()}
         self.summary = pulumi.Output.from_input(
             {
                 "version": migrations.version,
@@ -182,10 +178,15 @@ def _guard(
 
 def _publish(
     product: Product, roles: Roles, *, server: Server, settings: StackSettings, opts: pulumi.ResourceOptions
-) -> dict[str, pulumi.Output[str]]:
-    """Declare a secret of AWS for each login that has a password, and return their ARNs by what the role is for."""
+) -> dict[str, PublishedCredential]:
+    """Declare a secret of AWS for each login that has a password, by what it is for; none where nothing is published.
+
+    It is never retained: where the data is kept, the logins are closed, and what it holds opens nothing any more.
+    """
+    if not settings.publish_credentials:
+        return {}
     prefix = settings.secret_prefix or f"chatdb/{pulumi.get_stack()}"
-    made = {
+    return {
         kind: PublishedCredential(
             f"{product.name}-{kind}-secret",
             secret=f"{prefix}/{roles.names.logins[kind]}",
@@ -201,16 +202,10 @@ def _publish(
                 **({"masterarn": server.secret_arn} if server.secret_arn else {}),
             },
             recovery_days=settings.secret_recovery_days,
-            opts=pulumi.ResourceOptions(
-                parent=opts.parent,
-                depends_on=list(roles.all),
-                protect=opts.protect,
-                retain_on_delete=opts.retain_on_delete,
-            ),
+            opts=pulumi.ResourceOptions(parent=opts.parent, depends_on=list(roles.all), protect=opts.protect),
         )
         for kind, credential in roles.credentials.items()
     }
-    return {kind: secret.arn for kind, secret in made.items()}
 
 
 def _after(opts: pulumi.ResourceOptions, resources: list[pulumi.Resource]) -> pulumi.ResourceOptions:

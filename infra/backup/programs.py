@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 
 from infra.backup.errors import BackupError
 from infra.connection import Target
+from infra.libpq import with_tls
 
 # Not for the process list, or said elsewhere.
 _SECRET = ("password", "sslpassword")
@@ -107,7 +108,7 @@ def running(command: Sequence[str], target: Target, *, reading: bool) -> Iterato
     arguments = [*command, "--no-password", *role, f"--dbname={make_conninfo(**parameters)}"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     # Its messages are read by us: in English, and into a file, so that many of them never make it wait.
-    environment = {**kept, "LC_ALL": "C", "PGPASSWORD": password}
+    environment = with_tls(Path(command[0]), {**kept, "LC_ALL": "C", "PGPASSWORD": password})
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             arguments,

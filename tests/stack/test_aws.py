@@ -98,6 +98,10 @@ def test_a_stack_lives_by_secrets_of_aws(stack: Project, cloud: Aws, own_server:
         assert {tag["Key"]: tag["Value"] for tag in described["Tags"]}["chatdb:stack"] == "rds"
         assert logs_in(value)
 
+    # The guard of the data goes before the secrets, and so before anything is lost where it refuses.
+    (guard,) = [one for one in stack.state("rds")["deployment"]["resources"] if one["urn"].endswith("lyra-teardown")]
+    assert len([urn for urn in guard["dependencies"] if urn.endswith("-secret")]) == len(LOGINS)
+
     # No password in plain, neither the administrator's nor a generated one.
     state = json.dumps(stack.state("rds"))
     passwords = (own_server.password, *(value["password"] for value in first.values()))
@@ -107,7 +111,8 @@ def test_a_stack_lives_by_secrets_of_aws(stack: Project, cloud: Aws, own_server:
     stack.succeed("refresh", "--stack", "rds", "--yes", "--expect-no-changes")
     assert len(asked.list_secret_version_ids(SecretId="chatdb/rds/lyra_app")["Versions"]) == 1
 
-    # Someone wrote something else over one secret, threw another away, and the administrator's password is a new one.
+    # Someone wrote something else over one secret, threw another away, the administrator's password is a new one, and
+    # the logins' are to be.
     asked.put_secret_value(SecretId="chatdb/rds/lyra_app", SecretString='{"password": "x"}')
     asked.delete_secret(SecretId="chatdb/rds/lyra_readonly", RecoveryWindowInDays=7)
     assert stack.chatdb("refresh", "--stack", "rds", "--yes", "--expect-no-changes").returncode == 2
@@ -117,8 +122,17 @@ def test_a_stack_lives_by_secrets_of_aws(stack: Project, cloud: Aws, own_server:
         session.execute(change.format(role, sql.Literal("another")))
         asked.put_secret_value(SecretId="rds/admin", SecretString=json.dumps(admin(own_server, password="another")))
         try:
+            write(stack, cloud, rotation=2)
             stack.succeed("up", "--stack", "rds", "--yes")
-            assert {kind: published(cloud, kind) for kind in LOGINS} == first
+            second = {kind: published(cloud, kind) for kind in LOGINS}
+            assert second["migrator"]["username"] == "lyra_migrator"
+            assert second["app"] == {**first["app"], **{key: second["app"][key] for key in ("username", "password")}}
+            assert second["app"]["username"] != first["app"]["username"]
+            assert [logs_in(value) for value in (*second.values(), first["app"], first["migrator"])] == [
+                *(True, True, True),  # the new ones
+                True,  # the service's former login, until the next rotation
+                False,  # the migrator's former password: the stack alone uses it
+            ]
             stack.succeed("destroy", "--stack", "rds", "--yes")
         finally:
             session.execute(change.format(role, sql.Literal(own_server.password)))
