@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cli import engines, summary, teardown
 from cli.console import err, out
-from cli.context import has_state, project, server_of, stack_folder, stack_name
+from cli.context import has_state, project, server_of, setting, stack_folder, stack_name
 from cli.targets import stack_products
 from infra.errors import ChatdbError
 
@@ -200,8 +200,22 @@ def _embedded(operation: Operation, options: argparse.Namespace, stack: str) -> 
         if operation == "up" and not _run("preview", options, stack).changed:
             return 0
         ask(operation, stack)
-    result = _run(operation, options, stack)
+    try:
+        result = _run(operation, options, stack)
+    except ChatdbError as error:
+        if operation in ("refresh", "destroy") and "password authentication failed" in str(error):
+            _explain_stale_password(error, stack)
+        raise
     return DIFFERENT if result.changed and getattr(options, "expect_no_changes", False) else 0
+
+
+def _explain_stale_password(error: ChatdbError, stack: str) -> None:
+    """Say how the state gets the administrator's new password: these operations go by the state, not by the secret."""
+    if setting(stack, "adminSecret"):
+        error.hint = (
+            "The secret in AWS may have got a new password since the last up: run "
+            f"`chatdb up --stack {stack}`, which reads it anew, then the same command again."
+        )
 
 
 def _run(operation: Operation, options: argparse.Namespace, stack: str) -> Result:

@@ -122,6 +122,9 @@ def test_a_stack_lives_by_secrets_of_aws(stack: Project, cloud: Aws, own_server:
         session.execute(change.format(role, sql.Literal("another")))
         asked.put_secret_value(SecretId="rds/admin", SecretString=json.dumps(admin(own_server, password="another")))
         try:
+            stale = stack.chatdb("destroy", "--stack", "rds", "--yes")
+            assert is_clean_error(stale)
+            assert "run `chatdb up --stack rds`, which reads it anew" in stale.stderr
             write(stack, cloud, rotation=2)
             stack.succeed("up", "--stack", "rds", "--yes")
             second = {kind: published(cloud, kind) for kind in LOGINS}

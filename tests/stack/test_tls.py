@@ -31,14 +31,16 @@ def elsewhere(project: Project, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd="/", env=project.variables(), capture_output=True, text=True, check=False)
 
 
-def test_every_way_to_the_database_verifies_the_server(secure: Project) -> None:
-    """psql, the connection string and verify, from another folder; up again has nothing to do."""
+def test_every_way_to_the_database_verifies_the_server(secure: Project, tmp_path: Path) -> None:
+    """psql, the connection string, verify and backup, from another folder; up again has nothing to do."""
     query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
     done = elsewhere(secure, "psql", "--stack", "own", "--product", "lyra", "--", "-Atc", query)
     assert (done.returncode, done.stdout) == (0, "t\n"), done.stderr
     address = elsewhere(secure, "url", "--stack", "own", "--product", "lyra", "--role", "migrator").stdout.strip()
     assert "sslmode=verify-full" in address
     assert elsewhere(secure, "verify", "--stack", "own", "--product", "lyra").returncode == 0
+    backup = elsewhere(secure, "backup", "--stack", "own", "--product", "lyra", "--to", str(tmp_path))
+    assert backup.returncode == 0, backup.stderr
     applied = secure.chatdb("apply", "--product", "lyra", "--owner", "lyra_owner", DATABASE_URL=address)
     assert applied.returncode == 0, applied.stderr
     assert secure.succeed("up", "--stack", "own", "--yes").startswith("nothing to do: ")
