@@ -36,6 +36,8 @@ REFUSED: Final = {
     "replaceOnChanges": "the option `replace_on_changes`",
     "replaceWith": "the option `replace_with`",
     "replacementTrigger": "a replacement trigger",
+    "customTimeouts": "the option `custom_timeouts`",
+    "envVarMappings": "the option `env_var_mappings`",
     "hooks": "a hook",
     "transforms": "a transform",
     "stateMigrations": "a state migration",

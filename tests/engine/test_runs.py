@@ -232,6 +232,10 @@ REFUSED = {
     "import": ("Thing('a', opts=Opts(import_='x'))", "`import`"),
     "replace_on_changes": ("Thing('a', opts=Opts(replace_on_changes=['text']))", "`replace_on_changes`"),
     "replace_with": ("a = Thing('a')\nThing('b', opts=Opts(replace_with=[a]))", "ReplaceWith"),
+    "custom_timeouts": (
+        "Thing('a', opts=Opts(custom_timeouts=pulumi.CustomTimeouts(create='5m')))",
+        "`custom_timeouts`",
+    ),
     "another package": ("pulumi.CustomResource('aws:s3:Bucket', 'x', {})", "package aws"),
     "another provider": ("pulumi.ProviderResource('aws', 'x', {})", "package aws"),
     "asset": ("Thing('a', text=pulumi.StringAsset('x'))", "assets and archives"),
