@@ -14,16 +14,11 @@ from cli.console import err, out
 from cli.context import project, require_running, setting, stack_name
 from cli.engines import stack_outputs
 from cli.targets import from_outputs
-from infra import products, rotation
+from infra import products, rotation, sessions
 from infra.connection import connect
 from infra.errors import ChatdbError
 from infra.naming import role_names
 from infra.rotation import Login
-
-SESSIONS = """
-SELECT usename::text, pid, coalesce(application_name, ''), to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
-FROM pg_stat_activity WHERE usename = ANY (%s) ORDER BY usename, pid
-"""
 
 
 def rotate(options: argparse.Namespace) -> int:
@@ -68,20 +63,15 @@ def _refuse_if_used(outputs: dict[str, Any], stack: str, names: dict[str, tuple[
     if not ending:
         return
     with connect(from_outputs(outputs, stack, next(iter(names)), "migrator")) as connection:
-        found = connection.execute(SESSIONS, [list(ending)]).fetchall()
+        found = sessions.read(connection, roles=list(ending))
     if not found:
         return
     option = "" if stack == "dev" else f" --stack {stack}"
-    said = [
-        f"{role}: pid {pid}{f', {application}' if application else ''}{f', since {since}' if since else ''}"
-        for role, pid, application, since in found
-    ]
-    count = "one session uses" if len(found) == 1 else f"{len(found)} sessions use"
     raise ChatdbError(
-        f"{count} a password that this rotation makes invalid",
-        detail="".join(f"\n  {line}" for line in said),
-        hint=f"Give those services their current login (`chatdb url --product {ending[found[0][0]]}{option}`) and let "
-        "them change over, then rotate; or add --even-if-used: sessions live on, but cannot connect anew.",
+        f"{sessions.counted(found, 'uses', 'use')} a password that this rotation makes invalid",
+        detail=sessions.listed(found),
+        hint=f"Give those services their current login (`chatdb url --product {ending[found[0].role]}{option}`) and "
+        "let them change over, then rotate; or add --even-if-used: sessions live on, but cannot connect anew.",
         state="Nothing was changed.",
     )
 

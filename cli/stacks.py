@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from cli import engines, summary, teardown
+from cli import engines, leavers, summary, teardown
 from cli.console import err, out
 from cli.context import has_state, project, server_of, setting, stack_folder, stack_name
 from cli.targets import stack_products
@@ -156,6 +156,8 @@ def _operate(operation: Operation, options: argparse.Namespace) -> int:
         if engine == "pulumi":
             _select(stack)
         teardown.come_back(stack, engine)
+    if operation == "destroy" and not teardown.is_protected(stack):
+        leavers.tell(stack, options, engine)
     return _pulumi(operation, options, stack) if engine == "pulumi" else _embedded(operation, options, stack)
 
 

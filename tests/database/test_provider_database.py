@@ -11,7 +11,7 @@ from embedded.server import ServerFile
 from infra.connection import connect
 from infra.errors import DatabaseError
 from tests.support.postgres import drop_database, unique
-from tests.support.provider import DATABASE, ROLE, SCHEMA, change, make, now, rows, statements
+from tests.support.provider import DATABASE, ROLE, SCHEMA, change, make, now, provider_of, rows, statements
 
 BORROWED = """
     SELECT pg_get_userbyid(roleid) FROM pg_auth_members
@@ -138,6 +138,36 @@ def test_a_database_is_dropped_under_its_sessions(provider: PostgresqlProvider, 
         provider.delete(DATABASE, name, {"name": name}, {})
     assert now(provider, DATABASE, name=name) is None
     provider.delete(DATABASE, name, {"name": name}, {})  # a second time is no error
+
+
+def test_a_session_that_may_not_be_ended_is_named_and_the_database_stays_open(
+    server: ServerFile, managed_admin: ServerFile
+) -> None:
+    """A superuser's, with a managed administrator: who it is, what to do, and everything as it was."""
+    name = unique("db")
+    with provider_of(managed_admin) as provider:
+        owner = make(provider, ROLE, name=unique("owner"))[0]
+        login = make(provider, ROLE, name=unique("app"), login=True, password="s3cret")[0]
+        make(provider, DATABASE, name=name, owner=owner)
+        monitor = server.target(name).to(application_name="monitoring")
+        with connect(monitor) as watching, connect(server.target(name).to(user=login, password="s3cret")) as service:
+            with pytest.raises(
+                DatabaseError, match=f"cannot drop the database {name}: 2 sessions are connected"
+            ) as told:
+                provider.delete(DATABASE, name, {"name": name}, {})
+            assert told.value.sqlstate == "42501"
+            assert f"\n  postgres in {name}: pid {watching.info.backend_pid}, monitoring" in told.value.detail
+            assert f"\n  {login} in {name}: pid {service.info.backend_pid}, chatdb, since 2" in told.value.detail
+            assert "SELECT pg_terminate_backend(" in told.value.hint
+            assert told.value.state == f"{name} stands as it was, open to its logins."
+            assert service.execute("SELECT 1").fetchone() == (1,)
+            connect(server.target(name).to(user=login, password="s3cret")).close()
+        assert rows(
+            server.target(), "SELECT datallowconn, datistemplate FROM pg_database WHERE datname = %s", name
+        ) == [(True, False)]
+        assert rows(server.target(), BORROWED, managed_admin.username) == []
+        provider.delete(DATABASE, name, {"name": name}, {})
+        assert now(provider, DATABASE, name=name) is None
 
 
 def test_a_schema_is_made_read_changed_and_dropped(

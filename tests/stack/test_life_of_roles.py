@@ -59,6 +59,19 @@ def current(project: Project, server: ServerFile) -> Target:
     return logins(outputs(project), server, "lyra")["app"]
 
 
+def nobody_is_locked_out_by_a_destroy_that_fails(standing: Standing, superuser: ServerFile) -> None:
+    """Assert that a session which the administrator may not end is named, and its database stays open."""
+    with connect(superuser.target("lyra").to(application_name="monitoring")) as watching:
+        done = standing.project.chatdb("destroy", "--stack", standing.stack, "--yes")
+        assert done.returncode == 1
+        who = f"postgres in lyra: pid {watching.info.backend_pid}, monitoring"
+        assert f"one session is connected and will be ended:\n  {who}" in done.stderr
+        assert "cannot drop the database lyra: one session is connected" in done.stderr
+        assert done.stderr.count(who) >= 2
+        assert "HINT: Let them end, or as who may: SELECT pg_terminate_backend(" in done.stderr
+        assert watching.execute("SELECT datallowconn FROM pg_database WHERE datname = 'lyra'").fetchone() == (True,)
+
+
 @pytest.mark.parametrize("kind", ["superuser", "managed"])
 def test_a_whole_life(kind: str, major_server: Callable[[int], ServerFile]) -> None:
     """Each step does what it says and no more; clients of the service never lose their way in."""
@@ -84,7 +97,7 @@ def test_a_whole_life(kind: str, major_server: Callable[[int], ServerFile]) -> N
             refused = project.chatdb("rotate", "--stack", standing.stack, "--yes")
             assert refused.returncode == 1
             assert refused.stderr.startswith("one session uses a password that this rotation makes invalid\nDETAIL: ")
-            assert f"\n  lyra_app: pid {live.info.backend_pid}" in refused.stderr
+            assert f"\n  lyra_app in lyra: pid {live.info.backend_pid}" in refused.stderr
             assert outputs(project)["rotation"] == 2
 
             project.succeed("rotate", "--stack", standing.stack, "--yes", "--even-if-used")
@@ -97,4 +110,6 @@ def test_a_whole_life(kind: str, major_server: Callable[[int], ServerFile]) -> N
         assert standing_roles(superuser, names[-1]) == []
         assert standing.up_again().startswith("nothing to do: ")
         check_roles(standing, superuser=superuser)
+        if kind == "managed":
+            nobody_is_locked_out_by_a_destroy_that_fails(standing, superuser)
     assert [standing_roles(superuser, name) for name in names] == [[]] * len(names)

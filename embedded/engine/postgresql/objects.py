@@ -10,12 +10,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import psycopg
 from psycopg import sql
 
 from embedded.engine.postgresql.noun import Kind, Noun, Property
 from embedded.engine.postgresql.session import Connection, acting_for, do, one
 from embedded.engine.provider import Values
-from infra.errors import ChatdbError
+from infra import sessions
+from infra.connection import server_message
+from infra.errors import ChatdbError, DatabaseError
 
 VALID_UNTIL = """CASE WHEN coalesce(rolvaliduntil, 'infinity') = %(validUntil)s::text::timestamptz
     THEN %(validUntil)s::text ELSE coalesce(rolvaliduntil::text, 'infinity') END"""
@@ -121,11 +124,28 @@ class Database(Named):
     }
 
     def delete(self, connection: Connection, old: Values) -> None:
-        """Drop a database, whoever is connected to it."""
-        query = "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = %s AND usename IS NOT NULL"
-        users = [row[0] for row in connection.execute(query, [old["name"]])]
-        with acting_for(connection, *users):  # only who may act as its role may end a session
-            self.drop(connection, old, "ALTER DATABASE {} IS_TEMPLATE false", "DROP DATABASE {} WITH (FORCE)")
+        """Drop a database, whoever is connected to it; where a session may not be ended, it stays open to all.
+
+        Raises:
+            DatabaseError: a session may not be ended; each one is named.
+        """
+        name = old["name"]
+        found = sessions.read(connection, databases=[name])
+        try:
+            # Only who may act as its role may end a session.
+            with acting_for(connection, *{session.role for session in found}):
+                found = sessions.read(connection, databases=[name])  # since when is told to who may act as its role
+                self.drop(connection, old, "ALTER DATABASE {} IS_TEMPLATE false", "DROP DATABASE {} WITH (FORCE)")
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse) as error:
+            if not found:
+                raise
+            raise DatabaseError(
+                f"cannot drop the database {name}: {sessions.counted(found, 'is', 'are')} connected",
+                detail=server_message(error) + sessions.listed(found),
+                hint=f"Let them end, or as who may: SELECT pg_terminate_backend({found[0].pid}); then run it again.",
+                state=f"{name} stands as it was, open to its logins.",
+                sqlstate=error.sqlstate,
+            ) from None
 
 
 class Role(Named):

@@ -143,11 +143,13 @@ def acting_for(connection: Connection, *roles: str | None) -> Iterator[None]:
         """
     may = ["USAGE", "SET"] if modern else ["MEMBER"]
     rows = connection.execute(query, {"roles": list(roles), "may": may}).fetchall()
-    for role, _ in rows:
-        do(connection, "GRANT {} TO CURRENT_USER" + " WITH INHERIT TRUE, SET TRUE" * modern, role)
+    given: list[tuple[str, str]] = []
     try:
+        for role, undo in rows:
+            do(connection, "GRANT {} TO CURRENT_USER" + " WITH INHERIT TRUE, SET TRUE" * modern, role)
+            given.append((role, undo))
         yield
     finally:
         with contextlib.suppress(psycopg.errors.InFailedSqlTransaction):  # a rollback gives them back
-            for role, undo in rows:
+            for role, undo in given:
                 do(connection, undo, role)
