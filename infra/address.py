@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra import admin_secret
+from infra import admin_secret, aws
 from infra.admin_secret import AdminSecret
 from infra.errors import SettingsError
 from infra.products import PROJECT_ROOT
@@ -17,6 +17,7 @@ from infra.settings import StackSettings
 
 # Where neither settings nor secret name one.
 DATABASE = "postgres"
+PORT = 5432
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +56,21 @@ def address(settings: StackSettings, *, root: Path = PROJECT_ROOT) -> Address:
 
     Raises:
         SettingsError: `serverFile`, `sslRootCert` or `adminSecret` is named and is not there or cannot be used.
-        AwsError: `adminSecret` cannot be read.
+        AwsError: `adminSecret` cannot be read, or a token cannot be made.
     """
     if settings.server_file:
         return _embedded(settings, root)
     _require_file(settings, root)
     secret = _admin_secret(settings)
+    host, port = settings.host or secret.host, settings.port or secret.port or PORT
+    username = settings.username or secret.username
+    if settings.iam_authentication:
+        # Each connection makes its own; one that cannot be made is said here, before anything is declared.
+        aws.rds_token(settings.aws, host=host, port=port, user=username)
     return Address(
-        host=settings.host or secret.host,
-        port=settings.port or secret.port or 5432,
-        username=settings.username or secret.username,
+        host=host,
+        port=port,
+        username=username,
         password=settings.password.get_secret_value() or secret.password,
         superuser=settings.superuser,
         ssl_mode=settings.ssl_mode,

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from infra import admin_secret, aws
+from infra import admin_secret, aws, settings
+from infra.address import address
 from infra.errors import AwsError, ChatdbError, SettingsError
 from infra.published import PublishedCredentialProvider
-from tests.support.aws import Aws, refusing_aws
+from tests.support.aws import REGION, Aws, refusing_aws
 from tests.support.postgres import unique
 
 RDS = {"engine": "postgres", "host": "db.example.com", "port": 5432, "username": "root", "password": "hush"}
@@ -67,6 +68,33 @@ def test_a_secret_that_cannot_be_used_is_said_without_its_value(cloud: Aws, text
     assert expected in caught.value.detail
     assert caught.value.hint
     assert "hush" not in str(caught.value)
+
+
+def stack_settings(cloud: Aws, **keys: str) -> settings.StackSettings:
+    """Return the settings of a stack on RDS."""
+    config = {"awsRegion": REGION, "awsEndpoint": cloud.endpoint, **keys}
+    return settings.load({f"chatdb:{key}": value for key, value in config.items()}, stack="prod")
+
+
+def test_what_the_stack_file_says_counts_over_the_secret(cloud: Aws) -> None:
+    arn = stored(cloud, json.dumps({**RDS, "port": 6432, "dbname": "chat"}))
+    found = address(stack_settings(cloud, adminSecret=arn))
+    assert (found.host, found.port, found.username, found.database) == ("db.example.com", 6432, "root", "chat")
+    own = {"host": "replica.example.com", "port": "5432", "username": "deploy", "maintenanceDatabase": "postgres"}
+    over = address(stack_settings(cloud, adminSecret=arn, **own))
+    assert (over.host, over.port, over.username, over.database) == ("replica.example.com", 5432, "deploy", "postgres")
+    assert (over.password, over.secret_arn) == ("hush", arn)
+
+
+def test_a_token_that_cannot_be_made_is_said_before_anything_is_declared(
+    cloud: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"iamAuthentication": "true", "host": "db.example.com", "username": "root"}
+    assert address(stack_settings(cloud, **keys)).password == ""
+    cloud.enter(monkeypatch, AWS_ACCESS_KEY_ID="")
+    with pytest.raises(AwsError) as caught:
+        address(stack_settings(cloud, **keys))
+    assert caught.value.message == "cannot make an RDS token for root at db.example.com:5432"
 
 
 def inputs(cloud: Aws, **changes: Any) -> dict[str, Any]:
