@@ -17,6 +17,7 @@ from infra.access_matrix import (
     GRANT_OPTION,
     PUBLIC,
     Access,
+    Held,
     Thing,
     effective,
     ordered,
@@ -160,6 +161,8 @@ def _reached(access: Access, declared: Declared) -> Iterator[Drift]:
 
 
 def _missing(access: Access, declared: Declared, astray: set[Thing]) -> Iterator[Drift]:
+    able: dict[str, Held] = {}
+    standing = set(access.things)
     for (role, thing), privileges in declared.rights.items():
         if role != PUBLIC and role not in access.roles:
             if thing.kind == "attributes":
@@ -172,12 +175,14 @@ def _missing(access: Access, declared: Declared, astray: set[Thing]) -> Iterator
                     mend="chatdb up",
                 )
             continue
-        held = effective(access, role).get(thing, {})
+        if role not in able:
+            able[role] = effective(access, role)
+        held = able[role].get(thing, {})
         # A right that takes a SET ROLE first is not one that the role has.
         lacking = tuple(ordered(p for p in privileges if p not in held or held[p].how == "set role"))
         if not lacking or (thing in astray and role == declared.names.owner):
             continue
-        stands = thing in set(access.things) or thing.kind in ("default", "role")
+        stands = thing in standing or thing.kind in ("default", "role")
         yield Drift(
             kind="missing",
             role=role,
