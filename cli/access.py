@@ -6,16 +6,27 @@ import argparse
 import os
 from urllib.parse import quote
 
+from cli.administration import as_owner
 from cli.context import require_running, stack_name
 from cli.targets import from_stack
+from infra import products
 from infra.connection import Target
 from infra.errors import ChatdbError
 from infra.libpq import with_tls
 
+ADMINISTRATOR = "administrator"
+
 
 def url(options: argparse.Namespace) -> None:
     """Print the connection string and nothing else."""
-    print(connection_string(from_stack(stack_name(options), options.product, options.role, options)))
+    print(connection_string(_target(options)))
+
+
+def _target(options: argparse.Namespace) -> Target:
+    """Return the database as one of its logins, or as the administrator acting as the owner."""
+    if options.role == ADMINISTRATOR:
+        return as_owner(stack_name(options), products.load(options.product), options.engine)
+    return from_stack(stack_name(options), options.product, options.role, options)
 
 
 def connection_string(target: Target) -> str:
@@ -31,7 +42,7 @@ def psql(options: argparse.Namespace) -> None:
     """Replace this process by psql; the password travels in the environment, never in the process list."""
     from embedded.server import packaged_bin_folder
 
-    target = from_stack(stack_name(options), options.product, options.role, options)
+    target = _target(options)
     require_running(stack_name(options))
     program = packaged_bin_folder() / "psql"
     environment = {

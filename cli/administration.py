@@ -13,6 +13,8 @@ from cli.direct import direct
 from cli.targets import resolve
 from infra import products
 from infra.connection import Target
+from infra.naming import role_names
+from infra.products import Product
 
 
 def as_administrator(options: argparse.Namespace, product: str) -> Target:
@@ -22,6 +24,14 @@ def as_administrator(options: argparse.Namespace, product: str) -> Target:
         return target
     server = server_of(stack_name(options))
     return target if server is None else server.read().target(target.database)
+
+
+def as_owner(stack: str, product: Product, engine: str = "auto") -> Target:
+    """Return a product's database as the administrator acting as its owner; it needs no outputs of the stack.
+
+    For what the application brings itself: its tables must stand before the first update can come to its end.
+    """
+    return administrator(stack, engine).to(database=product.database, role=role_names(product).owner)
 
 
 def administrator(stack: str, engine: str = "auto") -> Target:

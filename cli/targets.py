@@ -33,6 +33,7 @@ def from_stack(stack: str, product: str, role: str, options: argparse.Namespace)
 
     Raises:
         UnknownNameError: the stack has no such product, or the product no such login.
+        ChatdbError: the stack is not up, or was never up as a whole.
     """
     products.load(product)
     return from_outputs(stack_outputs(stack, options, show_secrets=True), stack, product, role)
@@ -40,6 +41,7 @@ def from_stack(stack: str, product: str, role: str, options: argparse.Namespace)
 
 def from_outputs(outputs: Mapping[str, Any], stack: str, product: str, role: str) -> Target:
     """Return a product's database from the outputs of its stack, secrets in plain; otherwise as `from_stack`."""
+    _require_finished(outputs, stack)
     connections: dict[str, Any] = outputs.get("connections", {})
     if product not in connections:
         raise unknown_name(f"product in stack {stack}", product, sorted(connections))
@@ -78,8 +80,26 @@ def rotation_of(options: argparse.Namespace) -> int | None:
 
 
 def stack_products(stack: str, options: argparse.Namespace) -> list[str]:
-    """Return the products a stack carries."""
-    return sorted(stack_outputs(stack, options, show_secrets=False).get("products", {}))
+    """Return the products a stack carries.
+
+    Raises:
+        ChatdbError: the stack is not up, or was never up as a whole.
+    """
+    outputs = stack_outputs(stack, options, show_secrets=False)
+    _require_finished(outputs, stack)
+    return sorted(outputs["products"])
+
+
+def _require_finished(outputs: Mapping[str, Any], stack: str) -> None:
+    """Return where an update of the stack came to its end, which leaves outputs."""
+    if "products" not in outputs:
+        raise ChatdbError(
+            f"stack {stack} was never up as a whole",
+            detail="its first update stopped before its end, so there are no outputs",
+            hint=f"Mend what it named, then run it again: chatdb up --stack {stack}. "
+            "Where it waits for the application's tables: chatdb psql --role administrator.",
+            state="Nothing was changed.",
+        )
 
 
 def resolve(options: argparse.Namespace, product: str, *, role: str = "migrator") -> Target:

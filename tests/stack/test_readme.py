@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,15 +12,10 @@ from embedded.server import ServerFile
 from infra import naming, products
 from infra.products import PROJECT_ROOT
 from tests.stack.test_bad_input import prepared, removed
-from tests.support.project import Project, copied_project
+from tests.support.documentation import made_project, run, shown
+from tests.support.project import Project
 
-README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [
-    line.split("   #")[0].strip()
-    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
-    for line in block.splitlines()
-    if line.strip()
-]
+COMMANDS = [one.command for one in shown(PROJECT_ROOT / "README.md")]
 # Would run itself: that it is what CI runs is asserted instead.
 ITSELF = "make test"
 
@@ -33,23 +27,9 @@ def on(words: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Project]:
-    """A copy of the project with its Makefile; the environment is installed already."""
-    with copied_project() as project:
-        for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "pyproject.toml"):
-            shutil.copy2(PROJECT_ROOT / name, project.folder / name)
+    """A copy of the project with its Makefile."""
+    with made_project() as project:
         yield project
-
-
-def run(project: Project, command: str, *, typed: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", "-c", command],
-        cwd=project.folder,
-        env=project.variables(**variables),
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_readme_has_no_command_that_no_test_here_runs() -> None:

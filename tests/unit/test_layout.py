@@ -32,3 +32,14 @@ def test_the_picture_is_what_the_snapshots_say() -> None:
     from docs.draw import PICTURE, draw
 
     assert PICTURE.read_text(encoding="utf-8") == draw()
+
+
+def test_the_reference_of_the_settings_is_what_the_model_says() -> None:
+    """docs/settings.md is written anew by `python -m docs.settings`; the committed one is that, with every key."""
+    from docs.settings import PAGE, page
+    from infra.settings import StackSettings
+
+    text = page()
+    assert PAGE.read_text(encoding="utf-8") == text
+    for name, field in StackSettings.model_fields.items():
+        assert text.count(f"| `chatdb:{field.alias or name}` |") == 1
