@@ -57,6 +57,11 @@ ENGINE = option(
 )
 YES = option("--yes", action="store_true", help="do not ask before acting")
 EXPECT = option("--expect-no-changes", action="store_true", help="exit with 2 where anything differs, for pipelines")
+UNRELEASED = option(
+    "--unreleased",
+    action="store_true",
+    help="show it although the stack's promoteFrom has not released it yet, as in a pull request",
+)
 JSON = option("--json", action="store_true", help="print JSON for a machine to read")
 PRODUCT = option("--product", metavar="NAME", help="one product (default: every product of the stack)")
 EVERY_PRODUCT = option("--product", metavar="NAME", help="one product (default: all of schema/)")
@@ -106,7 +111,21 @@ COMMANDS: tuple[Command, ...] = (
         summary="show what `up` would do, with the SQL of pending migrations in full",
         example="chatdb preview --stack prod",
         run="cli.stacks:preview",
-        options=(STACK, ENGINE, EXPECT, JSON),
+        options=(STACK, ENGINE, UNRELEASED, EXPECT, JSON),
+    ),
+    Command(
+        name="promote",
+        summary="take to one stack what another has released: show the difference, ask, bring it up, verify",
+        example="chatdb promote --from dev --to prod",
+        run="cli.promote:promote",
+        options=(
+            option("--from", dest="source", metavar="NAME", help="the stack to take from (default: its promoteFrom)"),
+            option("--to", metavar="NAME", required=True, help="the stack that takes it"),
+            option("--product", metavar="NAME", help="refuse where anything of another product would change"),
+            ENGINE,
+            YES,
+            JSON,
+        ),
     ),
     Command(
         name="refresh",

@@ -7,10 +7,12 @@ the embedded engine goes on, since two engines on one stack would each make ever
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 from typing import Any, Literal
 
 from cli.context import has_state, project
@@ -48,11 +50,40 @@ def describe(engine: Engine, stack: str) -> str:
     return f"stack {stack} on the embedded engine ({reason})"
 
 
-def run_pulumi(arguments: list[str], *, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run the Pulumi CLI in the project's folder and return what became of it."""
+def run_pulumi(arguments: list[str], *, capture: bool = False, quiet: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run the Pulumi CLI in the project's folder and return what became of it.
+
+    Args:
+        arguments: What comes after `pulumi`.
+        capture: Return what it prints, and ask the user nothing.
+        quiet: Standard output is for a machine: what the CLI prints there goes to standard error.
+    """
     command = ["pulumi", *arguments, "--non-interactive"] if capture else ["pulumi", *arguments]
     environment = {"PULUMI_SKIP_UPDATE_CHECK": "true", **os.environ}
-    return subprocess.run(command, cwd=project(), env=environment, capture_output=capture, text=True, check=False)
+    if capture:
+        return subprocess.run(command, cwd=project(), env=environment, capture_output=True, text=True, check=False)
+    with subprocess.Popen(command, cwd=project(), env=environment, stdout=sys.stderr if quiet else None) as process:
+        while process.returncode is None:
+            # Ctrl-C reaches the CLI as well: it ends in its own order, with its state saved and its lock gone.
+            with contextlib.suppress(KeyboardInterrupt):
+                process.wait()
+    return subprocess.CompletedProcess(command, process.returncode)
+
+
+def select(stack: str) -> None:
+    """Select a stack of the Pulumi CLI, made where there is none.
+
+    Raises:
+        ChatdbError: the CLI cannot: nobody is logged in, the passphrase is missing.
+    """
+    made = run_pulumi(["stack", "select", stack, "--create"], capture=True)
+    if made.returncode:
+        raise ChatdbError(
+            f"the Pulumi CLI cannot select stack {stack}",
+            detail=" ".join(made.stderr.split()),
+            hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL), set PULUMI_CONFIG_PASSPHRASE, and run it again.",
+            state="Nothing was changed.",
+        )
 
 
 def stack_outputs(stack: str, options: argparse.Namespace, *, show_secrets: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from cli import stacks
+from cli.confirmation import ask
 from cli.console import err, out
 from cli.context import project, require_running, setting, stack_name
 from cli.engines import stack_outputs
@@ -39,7 +40,7 @@ def rotate(options: argparse.Namespace) -> int:
     for line in _sentences(names):
         err.print(f"  {line}", markup=False)
     if not options.yes:
-        stacks.ask("rotate", stack)
+        ask("rotate", stack)
     settings.set_value(project(), stack, "rotation", str(wanted))
     options.yes = True
     if code := stacks.up(options):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from cli import engines, leavers, summary, teardown
+from cli.confirmation import ask
 from cli.console import err, out
 from cli.context import has_state, project, server_of, setting, stack_folder, stack_name
 from cli.targets import stack_products
-from infra.errors import ChatdbError
+from infra.promotion import UNRELEASED
 
 if TYPE_CHECKING:
     from embedded.events import Result
@@ -39,7 +40,7 @@ def _without(leaving: list[str], options: argparse.Namespace, stack: str) -> int
     Raises:
         ProtectedStackError: the steps that allow it are not done.
     """
-    engine = _begin(options, stack)
+    engine = begin(options, stack)
     doing = f"{', '.join(leaving)} cannot be taken out of it"
     settings = teardown.require_steps(stack, leaving, options, doing=doing)
     if not options.yes:
@@ -56,6 +57,8 @@ def _without(leaving: list[str], options: argparse.Namespace, stack: str) -> int
 
 def preview(options: argparse.Namespace) -> int:
     """Show what `up` would do."""
+    if options.unreleased:
+        os.environ[UNRELEASED] = "yes"
     return _operate("preview", options)
 
 
@@ -103,7 +106,7 @@ def _destroy_protected(options: argparse.Namespace, stack: str) -> int:
         kept = "; its data is kept, and `chatdb up` comes back to it" if teardown.is_kept(stack) else ""
         out.print(f"stack {stack} is not up: nothing to destroy{kept}")
         return 0
-    _begin(options, stack)
+    begin(options, stack)
     names = stack_products(stack, options)
     settings = teardown.require_steps(stack, names, options, doing="it is not destroyed")
     if not options.yes:
@@ -151,17 +154,17 @@ def _forget(stack: str, *, but: Sequence[str] = ()) -> None:
 def _operate(operation: Operation, options: argparse.Namespace) -> int:
     """Run the operation on the engine that has the stack and return the exit status."""
     stack = stack_name(options)
-    engine = _begin(options, stack)
+    engine = begin(options, stack)
     if operation in ("up", "preview"):
         if engine == "pulumi":
-            _select(stack)
+            engines.select(stack)
         teardown.come_back(stack, engine)
     if operation == "destroy" and not teardown.is_protected(stack):
         leavers.tell(stack, options, engine)
     return _pulumi(operation, options, stack) if engine == "pulumi" else _embedded(operation, options, stack)
 
 
-def _begin(options: argparse.Namespace, stack: str) -> engines.Engine:
+def begin(options: argparse.Namespace, stack: str) -> engines.Engine:
     """Say which engine runs, and start the stack's embedded server where it has one."""
     engine = engines.choose(stack, options.engine)
     err.print(engines.describe(engine, stack))
@@ -169,18 +172,6 @@ def _begin(options: argparse.Namespace, stack: str) -> engines.Engine:
     if server is not None and not server.running():
         server.start(lambda line: err.print(f"  {line}"))
     return engine
-
-
-def _select(stack: str) -> None:
-    """Select the stack, made where there is none."""
-    made = engines.run_pulumi(["stack", "select", stack, "--create"], capture=True)
-    if made.returncode:
-        raise ChatdbError(
-            f"the Pulumi CLI cannot select stack {stack}",
-            detail=" ".join(made.stderr.split()),
-            hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL), set PULUMI_CONFIG_PASSPHRASE, and run it again.",
-            state="Nothing was changed.",
-        )
 
 
 def _pulumi(operation: Operation, options: argparse.Namespace, stack: str) -> int:
@@ -235,23 +226,3 @@ def _run(operation: Operation, options: argparse.Namespace, stack: str) -> Resul
     would = "would be: " if operation == "preview" else ""
     out.print(f"{would}{done}; {same} unchanged" if done else f"nothing to do: {same} resources are as they should be")
     return result
-
-
-def ask(operation: str, stack: str) -> None:
-    """Ask whether to act; anything but yes changes nothing.
-
-    Raises:
-        ChatdbError: the answer is not yes, or there is no terminal to ask.
-    """
-    try:
-        print(f"{operation} stack {stack}? Type yes to go on: ", end="", file=sys.stderr, flush=True)
-        answer = input()
-    except EOFError:
-        answer = ""
-    if answer.strip() != "yes":
-        raise ChatdbError(
-            f"{operation} was not confirmed",
-            detail=f"the answer was {answer!r}" if answer else "there was no answer",
-            hint="Answer yes, or run it with --yes.",
-            state="Nothing was changed.",
-        )

@@ -136,7 +136,9 @@ class ChatDatabase(pulumi.ComponentResource):
                 **({"secrets": secrets} if secrets else {}),
             }
         )
-        self.release = migrations.release
+        self.release = pulumi.Output.all(migrations.release, review.audit).apply(
+            lambda facts: {**facts[0], "audit": facts[1]} if facts[0] else facts[0]
+        )
         self.connections = pulumi.Output.from_input(
             {
                 kind: {"user": user, "password": roles.credentials[kind].password}

@@ -13,11 +13,8 @@ import pulumi
 
 from infra import products, promotion
 from infra.migrations import directory, planner
-from infra.promotion import Wanted
+from infra.promotion import UNRELEASED, Wanted
 from infra.settings import StackSettings
-
-# Set by `chatdb preview --unreleased`: a pull request's preview shows what its merge would release first.
-UNRELEASED = "CHATDB_PREVIEW_UNRELEASED"
 
 
 async def overridden(settings: StackSettings) -> dict[str, str]:

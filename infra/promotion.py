@@ -23,6 +23,10 @@ from infra.errors import ChatdbError
 MARK = ", promotion override: "
 
 
+# Variable that lets a preview, and nothing else, show what would be refused: a pull request's, before its merge.
+UNRELEASED = "CHATDB_PREVIEW_UNRELEASED"
+
+
 class NotReleasedError(ChatdbError):
     """A stack would bring what its source stack has not released."""
 

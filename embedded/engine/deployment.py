@@ -143,7 +143,11 @@ def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
 
     def run(work: Work) -> None:
         asked = monitor.Monitor(Registrar(work), stack.config, report)
-        program.run(stack.project, stack=stack.name, config=stack.config, monitor=asked, dry=dry)
+        try:
+            program.run(stack.project, stack=stack.name, config=stack.config, monitor=asked, dry=dry)
+        except BaseException:
+            work.keep_outputs()
+            raise
         if not work.errors:
             removal.delete_the_rest(work)
             if dry:

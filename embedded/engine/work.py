@@ -90,6 +90,12 @@ class Work:
         if new is not None and self.olds.get(old["urn"]) is old:
             self.olds[old["urn"]] = new
 
+    def keep_outputs(self) -> None:
+        """Leave the stack its outputs: a program that failed has exported as far as it came, which may be nothing."""
+        for urn, item in self.news.items():
+            if item["type"] == steps.STACK_TYPE and urn in self.olds:
+                self.news[urn] = steps.without_blanks({**item, "outputs": self.olds[urn].get("outputs", {})})
+
     def rename(self, old: str, new: str) -> None:
         """Give a resource its new URN, everywhere it is mentioned."""
         renamed = {id(item): steps.rename(item, old, new) for item in self.left}

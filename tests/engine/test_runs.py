@@ -215,6 +215,14 @@ def test_a_failure_leaves_the_rest_done_and_the_next_run_goes_on(toy: Toy) -> No
     assert toy.resources()["toy-dev"]["outputs"] == {"size": 4}
 
 
+def test_a_program_that_fails_in_the_update_leaves_the_stack_its_outputs(toy: Toy) -> None:
+    """What it would have exported is not known: what was there before stays."""
+    toy.up("pulumi.export('size', 1)\n")
+    with pytest.raises(ChatdbError, match="stopped"):
+        toy.up("if not pulumi.runtime.is_dry_run():\n    raise pulumi.RunError('stopped')\npulumi.export('size', 2)\n")
+    assert toy.resources()["toy-dev"]["outputs"] == {"size": 1}
+
+
 def test_a_refused_input_stops_the_run_before_anything_is_done(toy: Toy) -> None:
     """Check failures are found by the plan, all of them, and nothing is made."""
     with pytest.raises(ChatdbError, match="2 resources failed") as raised:

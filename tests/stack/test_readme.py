@@ -34,7 +34,7 @@ def fresh() -> Iterator[Project]:
 
 def test_the_readme_has_no_command_that_no_test_here_runs() -> None:
     """A new command in the README needs a place in this file."""
-    run_here = {*LIFE, *PRODUCTION, *WITHOUT_A_STACK, *OFFICIAL, ITSELF}
+    run_here = {*LIFE, *PRODUCTION, *ANOTHER, *WITHOUT_A_STACK, *OFFICIAL, ITSELF}
     assert [command for command in COMMANDS if command not in run_here] == []
 
 
@@ -46,6 +46,7 @@ LIFE = [
     ".venv/bin/chatdb stack export > dev.json",
 ]
 PRODUCTION = [command for command in COMMANDS if "--stack prod" in command]
+ANOTHER = [command for command in COMMANDS if "pr-7" in command]
 WITHOUT_A_STACK = on("export DATABASE_URL|.venv/bin/chatdb apply")
 OFFICIAL = on("pulumi")
 
@@ -94,6 +95,18 @@ def test_the_last_command_of_the_start_removes_what_the_first_made(fresh: Projec
     done = run(fresh, "make destroy")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (fresh.folder / ".chatdb/dev").exists()
+
+
+def test_the_commands_for_another_stack(fresh: Project) -> None:
+    """A copy of dev's lines comes up on a server of its own and goes away whole; one product is enough to see it."""
+    copy, *rest = ANOTHER
+    for command in (copy, ".venv/bin/chatdb config set --stack pr-7 chatdb:products '[\"lyra\"]'", *rest):
+        done = run(fresh, command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        if " up " in command:
+            assert (fresh.folder / ".chatdb/pr-7/server/server.json").exists()
+            assert "chatdb psql --product lyra --stack pr-7" in done.stdout
+    assert not (fresh.folder / ".chatdb/pr-7").exists()
 
 
 def test_the_commands_without_a_stack(fresh: Project, own_server: ServerFile) -> None:
