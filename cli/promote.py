@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cli import engines, proof, stacks
+from cli import engines, proof, stacks, teardown
 from cli import promotion_difference as difference
 from cli.confirmation import ask
 from cli.console import out
@@ -28,7 +28,8 @@ def promote(options: argparse.Namespace) -> int:
     outputs = engines.stack_outputs(source, options, show_secrets=True)
     passed = _judge(source, stack, names, outputs)
     proof.require(source, outputs, names)
-    engine = stacks.begin(argparse.Namespace(engine=options.engine), stack)
+    engine = stacks.begin(options, stack)
+    teardown.come_back(stack, engine)
     shown = difference.show(source, stack, passed, engine, options)
     if not shown["promoted"]:
         return _tell(options, shown, f"nothing to promote: stack {stack} has what {source} has released", 0)

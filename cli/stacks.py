@@ -184,6 +184,10 @@ def _pulumi(operation: Operation, options: argparse.Namespace, stack: str) -> in
     if getattr(options, "expect_no_changes", False):
         arguments.append("--expect-no-changes")
     code = engines.run_pulumi(arguments).returncode
+    source = str(setting(stack, "promoteFrom") or "")
+    if code not in (0, PULUMI_UNEXPECTED_CHANGES) and operation in ("up", "preview") and source:
+        # The CLI says of a source that is not there only that it does not know it: say what to do.
+        engines.stack_outputs(source, options, show_secrets=False)
     return DIFFERENT if code == PULUMI_UNEXPECTED_CHANGES else code
 
 
