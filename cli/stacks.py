@@ -14,6 +14,7 @@ from cli.confirmation import ask
 from cli.console import err, out
 from cli.context import has_state, project, server_of, setting, stack_folder, stack_name
 from cli.targets import stack_products
+from infra.errors import ChatdbError
 from infra.promotion import UNRELEASED
 
 if TYPE_CHECKING:
