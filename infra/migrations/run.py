@@ -166,9 +166,10 @@ class Run:
         try:
             self.hooks.verify(session.connection, version)
         except ChatdbError as error:
-            error.state = error.state or self._standing(
-                plan, None, "the migrations stand, their shape is not as it must be"
-            )
+            if self.done or not error.state:
+                error.state = self._standing(
+                    plan, None, "the migrations stand, their shape is not known to be as it must be"
+                )
             raise
         self.report(Event(kind="verified", text=f"version {version:04d} is as it must be"))
 
