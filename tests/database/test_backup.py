@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -308,3 +308,17 @@ def test_a_full_disk_under_a_backup_leaves_nothing(filled: Target, server: Serve
     finally:
         subprocess.run(["umount", str(disk)], check=True)
     assert raised.value.detail == "No space left on device; 0 MB are free there"
+
+
+def test_a_backup_of_the_oldest_major_restores_there(major_server: Callable[[int], ServerFile], tmp_path: Path) -> None:
+    """The package's pg_restore is newer and sets what PostgreSQL 14 does not know; nothing else may fail."""
+    old = major_server(14)
+    with product_database(old, "futureguide") as target:
+        fill(target)
+        manifest, place = take(old, target.to(role=""), tmp_path)
+        assert manifest.server_version.startswith("14.")
+        again = restored(manifest, place, old)
+        try:
+            assert comparison.differences(manifest.contents, reading.read(again)) == []
+        finally:
+            drop_database(old, again.database)

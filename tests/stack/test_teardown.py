@@ -225,6 +225,17 @@ def test_protection_is_not_taken_off_without_the_phrase(live: Project, own_serve
     assert "lyra is protected on stack live" in refused.stderr
 
 
+def test_a_database_of_another_name_is_refused_by_the_preview(live: Project) -> None:
+    """What lies in it would be replaced, its guard too, and that is protected."""
+    file = live.folder / "schema/lyra/product.toml"
+    before = file.read_text()
+    file.write_text(before.replace('database = "lyra"', 'database = "lyra_new"'))
+    refused = live.chatdb("preview", "--stack", STACK)
+    file.write_text(before)
+    assert refused.returncode == 1
+    assert "protected resources would be replaced" in refused.stderr
+
+
 def test_production_is_dropped_by_both_steps_and_restored_from_its_backup(
     live: Project, own_server: ServerFile, lyra: Target, tmp_path: Path
 ) -> None:
