@@ -99,13 +99,13 @@ def test_a_stack_lives_by_secrets_of_aws(stack: Project, cloud: Aws, own_server:
         assert logs_in(value)
 
     # The guard of the data goes before the secrets, and so before anything is lost where it refuses.
-    (guard,) = [one for one in stack.state("rds")["deployment"]["resources"] if one["urn"].endswith("lyra-teardown")]
+    state = stack.state("rds")
+    (guard,) = [one for one in state["deployment"]["resources"] if one["urn"].endswith("lyra-teardown")]
     assert len([urn for urn in guard["dependencies"] if urn.endswith("-secret")]) == len(LOGINS)
 
     # No password in plain, neither the administrator's nor a generated one.
-    state = json.dumps(stack.state("rds"))
     passwords = (own_server.password, *(value["password"] for value in first.values()))
-    assert not [password for password in passwords if password in state]
+    assert not [password for password in passwords if password in json.dumps(state)]
 
     # Nothing changed, nothing is written.
     stack.succeed("refresh", "--stack", "rds", "--yes", "--expect-no-changes")
