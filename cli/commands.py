@@ -128,6 +128,19 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="report",
+        summary="write the previews of some stacks as one Markdown text (exit status 1 where one would be refused)",
+        example="chatdb report --stack dev --stack prod --out report.md",
+        run="cli.report:report",
+        options=(
+            option("--stack", action="append", metavar="NAME", help="a stack; again for more (default: dev)"),
+            option("--out", metavar="FILE", help="write it to a file (default: standard output)"),
+            option("--comment", metavar="FILE", help="write it to a file too, cut at what a comment on GitHub holds"),
+            ENGINE,
+            JSON,
+        ),
+    ),
+    Command(
         name="refresh",
         summary="read what is really there into the stack's state and show what differs",
         example="chatdb refresh --stack dev",

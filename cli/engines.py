@@ -58,7 +58,8 @@ def run_pulumi(arguments: list[str], *, capture: bool = False, quiet: bool = Fal
         capture: Return what it prints, and ask the user nothing.
         quiet: Standard output is for a machine: what the CLI prints there goes to standard error.
     """
-    command = ["pulumi", *arguments, "--non-interactive"] if capture else ["pulumi", *arguments]
+    policed = ["--policy-pack", "policy"] if arguments[0] in ("up", "preview") else []
+    command = ["pulumi", *arguments, *policed, *(["--non-interactive"] if capture else [])]
     environment = {"PULUMI_SKIP_UPDATE_CHECK": "true", **os.environ}
     if capture:
         return subprocess.run(command, cwd=project(), env=environment, capture_output=True, text=True, check=False)
