@@ -29,7 +29,7 @@ NO_DATABASE = "3D000"
 # What a look adds to the inputs, where there is something to say.
 SEEN = ("changes", "repairs", "drift", "findings")
 
-UNCHANGED = "the administrator may not: the server left it as it was"
+UNCHANGED = "its mend ran and changed nothing"
 
 
 class AuditFailedError(ChatdbError):
@@ -166,7 +166,7 @@ def _settled(props: dict[str, Any], *, former: access_record.Record) -> dict[str
         unmended = access_review.settle(connection, found.repairs)
         if found.repairs:
             found = access_review.look(connection, product, former=former, audited=audited, rotation=rotation)
-            # A REVOKE by who may not is a warning to PostgreSQL, and changes nothing.
+            # Whatever is still there is left, and tried once.
             unmended = {one.sentence: unmended.get(one.sentence, UNCHANGED) for one in found.repairs}
     if found.audit and found.audit.findings and props["auditOnUp"] == "fail":
         raise _failed(found.audit)
