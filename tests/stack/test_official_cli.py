@@ -138,6 +138,24 @@ def test_the_text_of_a_failed_update_is_ours(cli: Cli, own_server: ServerFile) -
     assert own_server.password not in said
 
 
+def test_the_gate_stops_preview_and_update_before_anything_is_made(cli: Cli, own_server: ServerFile) -> None:
+    """What the source has not released is refused in our words; the stack is left without a resource of a product."""
+    cli.succeed("stack", "init", "dev")
+    cli.project.write_stack("live", settings(own_server, promoteFrom="dev"))
+    cli.succeed("stack", "init", "live")
+    cli.succeed("config", "set", "--stack", "live", "--secret", "chatdb:password", own_server.password)
+    for arguments in (["preview"], ["up", "--yes", "--skip-preview"]):
+        done = cli.run(*arguments, "--stack", "live")
+        said = done.stdout + done.stderr
+        assert done.returncode != 0
+        assert "stack dev has not released what stack live would bring" in said
+        assert "lyra 0003: dev has not released it" in said
+        assert "HINT: " in said
+        assert "Traceback" not in said
+    made = json.loads(cli.succeed("stack", "export", "--stack", "live"))["deployment"].get("resources", [])
+    assert [resource["type"] for resource in made if not resource["type"].startswith("pulumi:")] == []
+
+
 def test_a_mistake_in_the_settings_reads_the_same(cli: Cli) -> None:
     """The program's own error is its text alone."""
     cli.project.write_stack("bad", {"prot": 5432})
