@@ -140,6 +140,12 @@ class Writers:
         )
         self.failed = ""
 
+    def await_first(self) -> None:
+        """Wait until all clients have connected and transactions are logged."""
+        while self._process.poll() is None and not any(file.stat().st_size for file in self._folder.glob("log.*")):
+            time.sleep(0.1)
+        time.sleep(2)
+
     def stop(self) -> None:
         """End pgbench; what it complained of is in `failed`."""
         alive = self._process.poll() is None
@@ -189,7 +195,7 @@ def product_database(server: ServerFile, name: str, rows: int) -> Iterator[Targe
 def measured(target: Target, name: str, folder: Path, change: Callable[[], object]) -> tuple[Latencies, Latencies, str]:
     """Return the latencies before and during a change, and what failed."""
     writers = Writers(target, LOADS[name].write, folder)
-    time.sleep(2)  # pgbench's clients have connected
+    writers.await_first()
     quiet_from = time.time()
     time.sleep(QUIET_S)
     begin = time.time()
