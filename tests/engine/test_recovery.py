@@ -140,6 +140,8 @@ def test_an_interrupted_up_ends_what_is_under_way_and_begins_nothing_more(toy: T
 
 def test_an_interrupted_destroy_names_what_was_under_way(toy: Toy) -> None:
     """Ctrl-C in a delete: nobody knows how far it came; the state says so, and the next run deletes it again."""
+    # Without it the stack is a protected one.
+    (toy.folder / "Pulumi.dev.yaml").write_text("config:\n  chatdb:onDestroy: drop\n")
     toy.up("a = Thing('a', slow_delete=2)\nThing('b', opts=Opts(depends_on=[a]))\n")
     toy.done()
     process = start_chatdb(toy, "destroy")
