@@ -105,53 +105,56 @@ class Stack:
         return stackfile.outputs_of_other(self.project, stack, asked_by=self.name)
 
 
-def _run(stack: Stack, what: Callable[[Work], None], *, dry: bool = False, report: Report | None = None) -> Work:
-    """Do something with a run over the stack; save and close it in any case.
+def _run(
+    stack: Stack, what: Callable[[Callable[[], Work]], None], *, dry: bool = False, report: Report | None = None
+) -> Work:
+    """Do something with a run over the stack, which begins when it is first asked for; save and close it in any case.
 
     Raises:
         ChatdbError: What failed in it, with what was done all the same.
     """
-    work = Work(
-        stack.snapshot,
-        stack=stack.name,
-        project=stack.config.project,
-        providers=stack.provider,
-        read_stack=stack.read_other,
-        save=None if dry else lambda found: stack.file.write(found, stack.vault),
-        report=report or stack.report,
-    )
-    with contextlib.closing(work):
-        try:
-            what(work)
-        finally:
-            work.save()
-    if work.errors:
-        done = ", ".join(f"{count} {kind}" for kind, count in sorted(work.counts.items())) or "nothing"
+
+    @functools.cache
+    def work() -> Work:
+        return Work(
+            stack.snapshot,
+            stack=stack.name,
+            project=stack.config.project,
+            providers=stack.provider,
+            read_stack=stack.read_other,
+            save=None if dry else lambda found: stack.file.write(found, stack.vault),
+            report=report or stack.report,
+        )
+
+    try:
+        what(work)
+    finally:
+        with contextlib.closing(work()):
+            work().save()
+    if work().errors:
+        done = ", ".join(f"{count} {kind}" for kind, count in sorted(work().counts.items())) or "nothing"
         done = "Nothing was changed." if dry else f"Saved in the state: {done}; run again to go on."
-        raise joined(work.errors, done=done)
-    return work
+        raise joined(work().errors, done=done)
+    return work()
 
 
 def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
-    """Run the program once, then delete what it did not register.
-
-    Pulumi's SDK is imported before the state is decrypted: the key is derived in the meantime.
-    """
+    """Run the program once, then delete what it did not register."""
     from embedded import policing
     from embedded.engine import monitor, program
     from embedded.engine.registration import Registrar
 
-    def run(work: Work) -> None:
-        asked = monitor.Monitor(Registrar(work), stack.config, report)
+    def run(work: Callable[[], Work]) -> None:
+        asked = monitor.Monitor(lambda: Registrar(work()), stack.config, report)
         try:
             program.run(stack.project, stack=stack.name, config=stack.config, monitor=asked, dry=dry)
         except BaseException:
-            work.keep_outputs()
+            work().keep_outputs()
             raise
-        if not work.errors:
-            removal.delete_the_rest(work)
+        if not work().errors:
+            removal.delete_the_rest(work())
             if dry:
-                policing.require(work.news.values(), stack=stack.name, config=stack.config, report=stack.report)
+                policing.require(work().news.values(), stack=stack.name, config=stack.config, report=stack.report)
 
     return _run(stack, run, dry=dry, report=report)
 
@@ -172,6 +175,6 @@ def _up(stack: Stack) -> Work:
 _OPERATIONS: dict[str, Callable[[Stack], Work]] = {
     "preview": lambda stack: _program(stack, dry=True, report=stack.report),
     "up": _up,
-    "refresh": lambda stack: _run(stack, refresh.refresh),
-    "destroy": lambda stack: _run(stack, removal.delete_the_rest),
+    "refresh": lambda stack: _run(stack, lambda work: refresh.refresh(work())),
+    "destroy": lambda stack: _run(stack, lambda work: removal.delete_the_rest(work())),
 }

@@ -6,6 +6,7 @@ at a time. An exception raised here ends the program; a resource that fails is a
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -48,21 +49,21 @@ REFUSED: Final = {
 class Monitor:
     """Answers the SDK as Pulumi's resource monitor and, for messages, its engine do."""
 
-    def __init__(self, registrar: Registrar, config: Config, report: Report) -> None:
-        self._registrar, self._config, self._report = registrar, config, report
+    def __init__(self, start: Callable[[], Registrar], config: Config, report: Report) -> None:
+        self._start, self._config, self._report = functools.cache(start), config, report
         self._turn = threading.Lock()
         self._closed = False
 
     @property
     def registrar(self) -> Registrar:
-        """What takes the registrations.
+        """What takes the registrations; made with the first, so that the key is derived beside the program's imports.
 
         Raises:
             ChatdbError: The program has failed: nothing more is taken.
         """
         if self._closed:
             raise ChatdbError("the program has ended", detail="it failed before this resource was registered")
-        return self._registrar
+        return self._start()
 
     def close(self) -> None:
         """Refuse whatever the program still asks for: it has failed."""
@@ -84,7 +85,7 @@ class Monitor:
         with self._turn:
             done = self.registrar.register(self._with_provider(goal))
         if done is None:
-            urn = self._registrar.urn_of(goal)
+            urn = self._start().urn_of(goal)
             return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
         outputs = to_struct(done.get("outputs", {}))
         return resource_pb2.RegisterResourceResponse(urn=done["urn"], id=done.get("id", ""), object=outputs)
