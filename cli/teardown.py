@@ -18,7 +18,7 @@ from cli import backup, engines, stack_settings
 from cli.administration import administrator
 from cli.context import has_state, project, server_of, setting, stack_folder
 from embedded.engine.state import write_private
-from infra import products, teardown
+from infra import products
 from infra.backup import reading
 from infra.connection import connect
 from infra.errors import ChatdbError
@@ -51,6 +51,8 @@ def require_steps(stack: str, names: Sequence[str], options: argparse.Namespace,
     settings = stack_settings.load(stack, options.engine)
     if settings.destroy_confirmation and settings.backup_to:
         return settings
+    from infra import teardown  # it stands on Pulumi's SDK, which an `up` loads beside deriving its key
+
     phrase = teardown.phrase(stack)
     steps = (
         f"1. chatdb config set --stack {stack} chatdb:destroyConfirmation '{phrase}'"
@@ -68,6 +70,8 @@ def require_steps(stack: str, names: Sequence[str], options: argparse.Namespace,
 
 def _counted(stack: str, names: Sequence[str], options: argparse.Namespace) -> list[str]:
     """Return a line for each product: how many rows, table by table."""
+    from infra import teardown
+
     admin = administrator(stack, options.engine)
     facts = engines.stack_outputs(stack, options, show_secrets=False)["products"]
     lines = []
@@ -103,6 +107,8 @@ def _about(options: argparse.Namespace, stack: str) -> argparse.Namespace:
 @contextlib.contextmanager
 def allowed(stack: str, settings: StackSettings, engine: engines.Engine) -> Iterator[None]:
     """Let the stack's guards see phrase and backups for the length of the block, and take the protection off."""
+    from infra import teardown
+
     given = {teardown.CONFIRMATION: settings.destroy_confirmation, teardown.BACKUP_TO: settings.backup_to}
     if engine == "pulumi":
         _pulumi(["state", "unprotect", "--all", "--yes", "--stack", stack], stack)
