@@ -8,15 +8,18 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import random
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from embedded.account import Account
 from infra.errors import ChatdbError
 
 HOST = "127.0.0.1"
+SERVER_PORTS = range(20000, 32768)
 
 
 def packaged_bin_folder() -> Path:
@@ -125,8 +128,25 @@ def is_free(port: int) -> bool:
     return False
 
 
+def becomes_free(port: int, *, within_s: float) -> bool:
+    """Tell whether a port is free now or soon: the system closes one of a killed server a moment after its end."""
+    deadline = time.monotonic() + within_s
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
+    """Return a port of the loopback address that nobody listens on.
+
+    Where it can, one below those that systems give outgoing connections (Linux from 32768, others from 49152): one of
+    these could hold the port while the server is stopped.
+    """
+    for port in random.SystemRandom().sample(SERVER_PORTS, 50):
+        if is_free(port):
+            return port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

@@ -42,6 +42,7 @@ SETTINGS = {
 START_LIMIT_S = 120
 """Longest time in seconds that a start may take; a recovery after a crash is part of it."""
 STOP_LIMIT_S = 60
+PORT_LIMIT_S = 1.0
 NO_PROCESS = 2**31 - 1
 """A process id that no system gives out."""
 
@@ -248,7 +249,7 @@ class EmbeddedServer:
         deadline = time.monotonic() + START_LIMIT_S
         self._forget_stale_pid()
         while True:
-            if not programs.is_free(server.port):
+            if not programs.becomes_free(server.port, within_s=PORT_LIMIT_S):
                 server = self._write(replace(server, port=programs.free_port()))
             settings = {
                 **self._settings,

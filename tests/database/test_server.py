@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from embedded import account
+from embedded import account, programs
 from embedded.server import EmbeddedServer, ServerFile
 from infra.connection import connect
 from infra.errors import ChatdbError, ConnectionFailedError
@@ -149,6 +149,13 @@ def test_a_taken_port_is_replaced_and_written_down(own: EmbeddedServer) -> None:
         assert second.port != first.port
         assert own.read() == second
         assert rows(second.target(), "SELECT 1") == [(1,)]
+
+
+def test_a_port_is_taken_from_below_those_of_outgoing_connections() -> None:
+    """Of those, one that a stopped server had may be an outgoing connection's when it starts again."""
+    ports = {programs.free_port() for _ in range(20)}
+    assert len(ports) > 1
+    assert ports <= set(programs.SERVER_PORTS)
 
 
 def test_of_two_starts_at_once_one_makes_it_and_the_other_finds_it(own: EmbeddedServer) -> None:
