@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cli import engines, proof, stacks, teardown
+from cli import engines, proof, returning, stacks
 from cli import promotion_difference as difference
 from cli.confirmation import ask
 from cli.console import out
@@ -29,7 +29,7 @@ def promote(options: argparse.Namespace) -> int:
     passed = _judge(source, stack, names, outputs)
     proof.require(source, outputs, names)
     engine = stacks.begin(options, stack)
-    teardown.come_back(stack, engine)
+    returning.come_back(stack, engine)
     shown = difference.show(source, stack, passed, engine, options)
     if not shown["promoted"]:
         return _tell(options, shown, f"nothing to promote: stack {stack} has what {source} has released", 0)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from cli import engines, leavers, summary, teardown
+from cli import engines, leavers, returning, summary, teardown
 from cli.confirmation import ask
 from cli.console import err, out
 from cli.context import has_state, project, server_of, setting, stack_folder, stack_name
@@ -47,11 +47,7 @@ def _without(leaving: list[str], options: argparse.Namespace, stack: str) -> int
     if not options.yes:
         ask("up", stack)
     teardown.back_up(stack, leaving, settings, options)
-    deployment = teardown.deployment_of(stack, engine)
     options.yes = True
-    if settings.on_destroy == "keep":
-        for name in leaving:
-            teardown.put_aside(stack, deployment, product=name)
     with teardown.allowed(stack, settings, engine):
         return _operate("up", options)
 
@@ -103,9 +99,10 @@ def _destroy_protected(options: argparse.Namespace, stack: str) -> int:
         ProtectedStackError: a step is not done.
     """
     engine = engines.choose(stack, options.engine)
-    if not has_state(stack) and engine == "embedded":
-        kept = "; its data is kept, and `chatdb up` comes back to it" if teardown.is_kept(stack) else ""
-        out.print(f"stack {stack} is not up: nothing to destroy{kept}")
+    if not returning.deployment(stack, engine)["deployment"].get("resources"):
+        kept = ", ".join(returning.kept_products(stack, engine))
+        back = f"; the data of {kept} is kept, and `chatdb up --stack {stack}` comes back to it" if kept else ""
+        out.print(f"stack {stack} is not up: nothing to destroy{back}")
         return 0
     begin(options, stack)
     names = stack_products(stack, options)
@@ -115,15 +112,13 @@ def _destroy_protected(options: argparse.Namespace, stack: str) -> int:
     teardown.back_up(stack, names, settings, options)
     options.yes = True  # asked above, before the backups were taken
     keeps = settings.on_destroy == "keep"
-    if keeps:
-        teardown.put_aside(stack, teardown.deployment_of(stack, engine))
+    where = teardown.where_it_is(stack, names, options) if keeps else []
     with teardown.allowed(stack, settings, engine):
         if code := _operate("destroy", options):
             return code
     if not keeps:
         return _gone(stack)
-    where = teardown.where_it_is(stack, teardown.kept_of(stack))
-    _forget(stack, but=("server", *teardown.kept_files(stack)))
+    _forget(stack, but=("server",))
     for line in where:
         out.print(line)
     return 0
@@ -159,7 +154,7 @@ def _operate(operation: Operation, options: argparse.Namespace) -> int:
     if operation in ("up", "preview"):
         if engine == "pulumi":
             engines.select(stack)
-        teardown.come_back(stack, engine)
+        returning.come_back(stack, engine)
     if operation == "destroy" and not teardown.is_protected(stack):
         leavers.tell(stack, options, engine)
     return _pulumi(operation, options, stack) if engine == "pulumi" else _embedded(operation, options, stack)

@@ -1,4 +1,4 @@
-"""What comes before and after a stack's data may go: rows counted, steps named, backups taken; what is kept, and back.
+"""What comes before and after a stack's data may go: rows counted, steps named, backups taken; what is kept, and where.
 
 Called by `cli.stacks`. The guard in the stack (`infra.teardown`) asks again, on whichever engine it is deleted.
 """
@@ -10,21 +10,17 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cli import backup, engines, stack_settings
 from cli.administration import administrator
 from cli.context import has_state, project, server_of, setting, stack_folder
-from embedded.engine.state import write_private
 from infra import products
 from infra.backup import reading
 from infra.connection import connect
 from infra.errors import ChatdbError
 from infra.settings import StackSettings
-
-KEPT = "kept.json"
 
 
 class ProtectedStackError(ChatdbError):
@@ -111,7 +107,7 @@ def allowed(stack: str, settings: StackSettings, engine: engines.Engine) -> Iter
 
     given = {teardown.CONFIRMATION: settings.destroy_confirmation, teardown.BACKUP_TO: settings.backup_to}
     if engine == "pulumi":
-        _pulumi(["state", "unprotect", "--all", "--yes", "--stack", stack], stack)
+        run_pulumi(["state", "unprotect", "--all", "--yes", "--stack", stack], stack)
     else:
         from embedded import kept, stackfile
 
@@ -127,99 +123,30 @@ def allowed(stack: str, settings: StackSettings, engine: engines.Engine) -> Iter
 def deployment_of(stack: str, engine: engines.Engine) -> dict[str, Any]:
     """Return the stack's deployment."""
     if engine == "pulumi":
-        found: dict[str, Any] = json.loads(_pulumi(["stack", "export", "--stack", stack], stack))
+        found: dict[str, Any] = json.loads(run_pulumi(["stack", "export", "--stack", stack], stack))
         return found
     from embedded import stackfile
 
     return stackfile.export_stack(project(), stack)
 
 
-def put_aside(stack: str, deployment: Mapping[str, Any], *, product: str = "") -> None:
-    """Keep what a later `up` goes on from; what a run that was cut short kept is more than what is left now.
-
-    Args:
-        stack: Name of the stack.
-        deployment: As it was before anything was let go.
-        product: The product that is let go; empty for the whole stack.
-    """
-    from embedded import kept
-
-    file = _kept_file(stack, product)
-    if not file.exists():
-        write_private(file, json.dumps(kept.to_keep(deployment, product=product)))
-
-
-def kept_of(stack: str) -> dict[str, Any]:
-    """Return the deployment that was put aside for the whole stack."""
-    found: dict[str, Any] = json.loads(_kept_file(stack).read_text(encoding="utf-8"))
-    return found
-
-
-def is_kept(stack: str) -> bool:
-    """Tell whether a stack was destroyed and its data kept."""
-    return _kept_file(stack).exists()
-
-
-def come_back(stack: str, engine: engines.Engine) -> None:
-    """Take over what was put aside, so that `up` goes on from it: the stack, and each product that it carries again."""
-    from embedded import kept
-
-    whole = _kept_file(stack)
-    if whole.exists():
-        print(f"the data of stack {stack} was kept: taking it over again", file=sys.stderr)
-        _import(stack, engine, whole)
-        whole.unlink()
-    for name in _named(stack):
-        file = _kept_file(stack, name)
-        if file.exists():
-            print(f"the data of {name} was kept: taking it over again", file=sys.stderr)
-            joined = kept.joined(deployment_of(stack, engine), json.loads(file.read_text(encoding="utf-8")))
-            both = file.with_suffix(".joined")
-            write_private(both, json.dumps(joined))
-            _import(stack, engine, both)
-            both.unlink()
-            file.unlink()
-
-
-def kept_files(stack: str) -> list[str]:
-    """Return the names of the files that were put aside in the stack's folder."""
-    return [file.name for file in stack_folder(stack).glob("kept*.json")]
-
-
-def _kept_file(stack: str, product: str = "") -> Path:
-    return stack_folder(stack) / (f"kept-{product}.json" if product else KEPT)
-
-
-def _import(stack: str, engine: engines.Engine, file: Path) -> None:
-    if engine == "pulumi":
-        _pulumi(["stack", "import", "--stack", stack, "--file", str(file)], stack)
-        return
-    from embedded import stackfile
-
-    stackfile.import_stack(project(), stack, json.loads(file.read_text(encoding="utf-8")))
-
-
-def where_it_is(stack: str, deployment: Mapping[str, Any]) -> list[str]:
-    """Return the lines that say where kept data is and how to come back to it."""
-    databases = [
-        (item["inputs"]["name"], item["inputs"]["owner"])
-        for item in deployment["deployment"]["resources"]
-        if item["type"] == "postgresql:index/database:Database"
+def where_it_is(stack: str, names: Sequence[str], options: argparse.Namespace) -> list[str]:
+    """Return the lines that say where data will be that is kept, and how to come back to it."""
+    outputs = engines.stack_outputs(stack, options, show_secrets=False)
+    server, facts = outputs["server"], outputs["products"]
+    lines = [
+        f"kept: database {facts[name]['database']} on {server['host']}:{server['port']}, "
+        f"owned by {facts[name]['roles']['owner']}"
+        for name in names
     ]
-    servers = [
-        f"{item['inputs']['host']}:{item['inputs']['port']}"
-        for item in deployment["deployment"]["resources"]
-        if item["type"] == "pulumi:providers:postgresql" and "host" in item["inputs"]
-    ]
-    place = servers[0] if servers else "its server"
-    lines = [f"kept: database {database} on {place}, owned by {owner}" for database, owner in databases]
     lines.append("its logins are closed and have passwords that nobody knows")
     if server_of(stack) is not None:
         lines.append(f"the embedded server keeps the data in {stack_folder(stack) / 'server'}")
     return [*lines, f"to come back to it: chatdb up --stack {stack}"]
 
 
-def _pulumi(arguments: list[str], stack: str) -> str:
+def run_pulumi(arguments: list[str], stack: str) -> str:
+    """Run the Pulumi CLI for a stack's state, and return what it prints."""
     done = engines.run_pulumi(arguments, capture=True)
     if done.returncode:
         raise ChatdbError(
@@ -235,16 +162,16 @@ def departing(stack: str, options: argparse.Namespace) -> list[str]:
     """Return the products that a stack carries and its settings do not name any more."""
     if not has_state(stack) and engines.choose(stack, options.engine) == "embedded":
         return []
-    if setting(stack, "products") is None or is_kept(stack):
+    if setting(stack, "products") is None:
         return []
     try:
         carried = engines.stack_outputs(stack, options, show_secrets=False).get("products", {})
     except ChatdbError:
         return []  # the Pulumi CLI has no such stack yet; what else may be wrong, `up` says itself
-    return sorted(set(carried) - set(_named(stack)))
+    return sorted(set(carried) - set(named(stack)))
 
 
-def _named(stack: str) -> list[str]:
+def named(stack: str) -> list[str]:
     """Return the products that the stack's file names."""
     found = setting(stack, "products")
     if found is None:

@@ -1,19 +1,54 @@
-"""What stays of a stack whose data is kept when it is destroyed, and how it comes back. Pure.
+"""What a deployment gets where a stack comes back to data that it kept, and what it loses before data goes. Pure.
 
-Called by `cli.teardown`. The deployment of such a stack is put aside without what a later `up` must make anew: the
-passwords, which nobody knows any more, and the guard, which opens the logins when it is made. Both engines read it.
+Called by `cli.teardown` and `cli.returning`. What stands on the server is the truth: of a kept product, roles and
+database cannot be made a second time, so they are put into the state as they stand, closed; all else the next `up`
+makes anew over what there is. Both engines read it.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
-from typing import Any
+from importlib.metadata import version
+from typing import Any, NamedTuple
 
-MADE_ANEW = ("chatdb:Credential", "chatdb:Teardown")
-ROLE = "postgresql:index/role:Role"
 STACK = "pulumi:pulumi:Stack"
 COMPONENT = "chatdb:index:ChatDatabase"
+PROVIDER = "pulumi:providers:postgresql"
+ROLE = "postgresql:index/role:Role"
+DATABASE = "postgresql:index/database:Database"
+# What the plugin would set again where the state does not have it; some of it only a superuser may even name.
+ROLE_DEFAULTS = {
+    **dict.fromkeys(("superuser", "createDatabase", "createRole", "replication", "bypassRowLevelSecurity"), False),
+    "inherit": True,
+    "connectionLimit": -1,
+    "validUntil": "infinity",
+    "encryptedPassword": True,
+    **dict.fromkeys(("skipDropRole", "skipReassignOwned"), False),
+}
+DATABASE_DEFAULTS = {
+    "allowConnections": True,
+    "connectionLimit": -1,
+    "isTemplate": False,
+    "alterObjectOwnership": False,
+}
+
+
+class Product(NamedTuple):
+    """What stands of a product that was kept.
+
+    Attributes:
+        name: The product.
+        database: Its database.
+        owner: Role that owns it.
+        roles: The roles that stand, by the names of their resources; the owner among them.
+    """
+
+    name: str
+    database: str
+    owner: str
+    roles: Mapping[str, str]
 
 
 def without_protection(deployment: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,48 +59,70 @@ def without_protection(deployment: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def to_keep(deployment: Mapping[str, Any], *, product: str = "") -> dict[str, Any]:
-    """Return the deployment that a later `up` goes on from.
+def database_of(product: str) -> str:
+    """Return the name of the resource that is a product's database."""
+    return f"{product}-database"
+
+
+def lacking(deployment: Mapping[str, Any], products: list[str]) -> list[str]:
+    """Return the products whose databases a deployment does not have."""
+    resources = deployment.get("deployment", {}).get("resources") or ()
+    there = {item["urn"].rpartition("::")[2] for item in resources if item["type"] == DATABASE}
+    return [name for name in products if database_of(name) not in there]
+
+
+def taken_over(
+    deployment: Mapping[str, Any], product: Product, *, project: str, stack: str, server: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a deployment with a product's roles and database in it, protected and retained.
 
     Args:
-        deployment: The stack's as it was before anything was let go, as `pulumi stack export` prints it.
-        product: Only what is this product's; the whole stack where it is empty.
+        deployment: The stack's, as `pulumi stack export` prints it.
+        product: What stands.
+        project: Name of the project.
+        stack: Name of the stack.
+        server: Inputs of the provider, without secrets; of use where the deployment has no provider yet.
     """
-    made = without_protection(deployment)
-    inner = made["deployment"]
-    resources = inner.get("resources") or []
-    if product:
-        own = {item["urn"] for item in resources if item["urn"].endswith(f"{COMPONENT}::{product}")}
-        resources = [item for item in resources if item["urn"] in own or item.get("parent") in own]
-    gone = {item["urn"] for item in resources if item["type"].endswith(MADE_ANEW)}
-    inner["resources"] = [_closed(item, gone) for item in resources if item["urn"] not in gone]
-    inner.pop("pending_operations", None)
-    inner.pop("pendingOperations", None)
-    return made
-
-
-def joined(deployment: Mapping[str, Any], product: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stack's deployment with that of a product which comes back to it."""
     made: dict[str, Any] = json.loads(json.dumps(deployment))
-    resources = made["deployment"].setdefault("resources", [])
-    there = {item["urn"] for item in resources}
-    resources += [item for item in product["deployment"]["resources"] if item["urn"] not in there]
+    resources: list[dict[str, Any]] = made["deployment"].get("resources") or []
+    made["deployment"]["resources"] = resources
+    known = {item["urn"]: item for item in resources}
+
+    def urn(type_: str, name: str) -> str:
+        return f"urn:pulumi:{stack}::{project}::{type_}::{name}"
+
+    def add(type_: str, name: str, **more: Any) -> dict[str, Any]:
+        made_urn = urn(type_, name)
+        if made_urn not in known:
+            known[made_urn] = {"urn": made_urn, "custom": "id" in more, "type": type_.rpartition("$")[2], **more}
+            resources.append(known[made_urn])
+        return known[made_urn]
+
+    root = add(STACK, f"{project}-{stack}")["urn"]
+    inputs = {**server, "version": version("pulumi-postgresql")}
+    provider = add(PROVIDER, "server", id=str(uuid.uuid4()), inputs=inputs, outputs=inputs, parent=root)
+    shared = {
+        "parent": add(COMPONENT, product.name, parent=root)["urn"],
+        "provider": f"{provider['urn']}::{provider['id']}",
+        "protect": True,
+        "retainOnDelete": True,
+    }
+    roles = []
+    for name, role in product.roles.items():
+        facts = {"name": role, "login": False}
+        added = add(
+            f"{COMPONENT}${ROLE}", name, id=role, inputs=facts, outputs={"id": role, **ROLE_DEFAULTS, **facts}, **shared
+        )
+        roles.append(added["urn"])
+    database = product.database
+    facts = {"name": database, "owner": product.owner, "template": "template0", "encoding": "UTF8"}
+    add(
+        f"{COMPONENT}${DATABASE}",
+        database_of(product.name),
+        id=database,
+        inputs=facts,
+        outputs={"id": database, **DATABASE_DEFAULTS, **facts},
+        dependencies=roles,
+        **shared,
+    )
     return made
-
-
-def _closed(item: dict[str, Any], gone: set[str]) -> dict[str, Any]:
-    """Return a resource as it is once the logins are closed, without mention of what is gone."""
-    kept = dict(item)
-    if "dependencies" in item:
-        kept["dependencies"] = [urn for urn in item["dependencies"] if urn not in gone]
-    if "propertyDependencies" in item:
-        kept["propertyDependencies"] = {
-            key: [urn for urn in urns or () if urn not in gone] for key, urns in item["propertyDependencies"].items()
-        }
-    if item["type"] == ROLE:
-        for side in ("inputs", "outputs"):
-            if item.get(side, {}).get("login"):
-                kept[side] = {**item[side], "login": False}
-    if item["type"] == STACK:
-        kept["outputs"] = {}  # the connections in it are closed
-    return kept

@@ -9,6 +9,7 @@ Source: https://www.pulumi.com/docs/iac/concepts/projects/project-file/ and .../
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -122,7 +123,8 @@ def set_value(project: Path, stack: str, key: str, value: str, *, secret: bool =
         project: Folder of the project.
         stack: Name of the stack.
         key: Key with or without the project's name before it.
-        value: The value as text; true, false and whole numbers are written as such.
+        value: The value as text; true, false and whole numbers are written as such, and so are lists and maps where
+            Pulumi.yaml declares one: the Pulumi CLI refuses their text there.
         secret: Encrypt it.
 
     Raises:
@@ -136,12 +138,13 @@ def set_value(project: Path, stack: str, key: str, value: str, *, secret: bool =
     editor.preserve_quotes = True
     editor.width = 4096
     document = editor.load(path.read_text(encoding="utf-8")) or {}
-    entry: Any = _scalar(value)
+    full = _full_key(project_name(project), key)
+    entry = _structure(value) if _is_structured(project, full) else _scalar(value)
     if secret:
         vault = open_vault(project, stack)
         entry = {"secure": vault.encrypt(value)}
         document.setdefault("encryptionsalt", vault.salt)
-    document.setdefault("config", {})[_full_key(project_name(project), key)] = entry
+    document.setdefault("config", {})[full] = entry
     beside = path.with_suffix(".yaml.new")
     with beside.open("w", encoding="utf-8") as file:
         editor.dump(document, file)
@@ -212,6 +215,25 @@ def _scalar(value: str) -> Any:
     if value in ("true", "false"):
         return value == "true"
     return int(value) if value.isdigit() and str(int(value)) == value else value
+
+
+def _is_structured(project: Path, full: str) -> bool:
+    """Tell whether Pulumi.yaml declares a key as a list or a map."""
+    declared = _read(project / "Pulumi.yaml")
+    types = {
+        _full_key(str(declared["name"]), key): about.get("type")
+        for key, about in (declared.get("config") or {}).items()
+        if isinstance(about, dict)
+    }
+    return types.get(full) in ("array", "object")
+
+
+def _structure(value: str) -> Any:
+    """Return a list or a map from its JSON; text that is none stays, for the model to refuse."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _opened(value: Any, vault: Vault) -> Any:

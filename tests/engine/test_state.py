@@ -153,6 +153,18 @@ def test_settings_reach_the_program_as_the_cli_gives_them(
     assert settings.load(toy.folder, "dev", Vault("x")).plain == expected
 
 
+def test_config_set_writes_a_list_where_the_project_declares_one(toy: Toy) -> None:
+    """The Pulumi CLI refuses its text there; elsewhere the same text stays text, and what is no JSON stays as it is."""
+    (toy.folder / "Pulumi.yaml").write_text(
+        "name: toy\nruntime: python\nconfig:\n  l: {type: array, items: {type: string}}\n  s: {default: x}\n"
+    )
+    for key in ("l", "s"):
+        settings.set_value(toy.folder, "dev", key, '["a", "b"]')
+    assert settings.stack_values(toy.folder, "dev") == {"toy:l": ["a", "b"], "toy:s": '["a", "b"]'}
+    settings.set_value(toy.folder, "dev", "l", "a, b")
+    assert settings.stack_values(toy.folder, "dev")["toy:l"] == "a, b"
+
+
 def test_every_missing_setting_is_named(toy: Toy) -> None:
     """Declared without default and not given: an error with the command that sets it."""
     (toy.folder / "Pulumi.yaml").write_text(

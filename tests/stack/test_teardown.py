@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,7 +165,8 @@ def test_ctrl_c_changes_nothing(
         assert piece, shown
         shown += piece
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    process.wait(timeout=60)  # its standard input stays open until then: an end of it would be an answer
+    rest = process.stderr.read()
     settings(own_server, live)
     assert process.returncode == status, shown + rest
     assert said.encode() in rest
@@ -186,14 +188,27 @@ def test_kept_data_stays_closed_and_up_comes_back_to_it(live: Project, own_serve
     assert f"to come back to it: chatdb up --stack {STACK}\n" in said
     assert len(backups(live)) == before + 1
     assert (people(lyra), open_logins(own_server)) == (PEOPLE, [])
-    assert "its data is kept" in live.succeed(*DESTROY)
+    assert f"the data of lyra is kept, and `chatdb up --stack {STACK}` comes back to it" in live.succeed(*DESTROY)
     settings(own_server, live)
+    shutil.rmtree(live.folder / ".chatdb" / STACK)  # whoever comes back may do so on another machine
     live.succeed("up", "--stack", STACK, "--yes")
     assert (people(lyra), open_logins(own_server)) == (PEOPLE, list(LOGINS))
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(old)
     psycopg.connect(live.succeed("url", "--stack", STACK, "--product", "lyra").strip()).close()
     assert live.succeed("up", "--stack", STACK, "--yes").startswith("nothing to do: ")
+
+
+def test_what_others_use_is_not_taken_over(live: Project, own_server: ServerFile) -> None:
+    """Where the logins are open, another state has the database: to take it over would change passwords in use."""
+    state = live.folder / ".chatdb" / STACK / "stack.json"
+    aside = state.rename(live.folder / "aside.json")
+    refused = live.chatdb("up", "--stack", STACK, "--yes")
+    state.unlink()
+    aside.rename(state)
+    assert refused.returncode == 1
+    assert "the role lyra_owner exists already" in refused.stderr
+    assert open_logins(own_server) == list(LOGINS)
 
 
 def test_a_product_is_taken_out_only_by_both_steps_and_comes_back(
