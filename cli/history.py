@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import datetime
 
 from cli.targets import resolve
 from infra import products
@@ -43,7 +44,7 @@ def history(options: argparse.Namespace) -> None:
     with connect(target) as connection, explained("the ledger cannot be read", target):
         rows = ledger.read(connection)
     if options.json:
-        print(json.dumps([row._asdict() for row in rows], default=str))
+        print(json.dumps([row._asdict() for row in rows], default=datetime.isoformat))
     elif rows:
         _draw(product.name, rows)
     else:

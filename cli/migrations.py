@@ -241,6 +241,11 @@ def _run_options(options: argparse.Namespace, target: Target) -> Options:
 def _hooks(product: Product, options: argparse.Namespace, say: Progress) -> Hooks:
     """Return the product's hooks, each loaded when it is called: with nothing to do, none is."""
 
+    def planned(plan: Any) -> None:
+        from infra.hooks import product_hooks
+
+        product_hooks(product).planned(plan)
+
     def before(connection: Any, plan: Any) -> int | None:
         from infra.hooks import product_hooks
 
@@ -253,4 +258,4 @@ def _hooks(product: Product, options: argparse.Namespace, say: Progress) -> Hook
         say.verified = verification.verify(connection, product, version)
         say.verified.require()
 
-    return Hooks(before=before, verify=verify)
+    return Hooks(planned=planned, before=before, verify=verify)

@@ -21,7 +21,6 @@ class DraftError(MigrationError):
             f"migration {name} is a draft that nobody has reviewed",
             detail="it was made by `chatdb new --from-schema` and begins with its mark",
             hint="Review each statement, write the reason in place of the mark at its top, then run again.",
-            state="Nothing was changed.",
         )
 
 

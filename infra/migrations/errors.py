@@ -12,7 +12,10 @@ from infra.errors import ChatdbError
 
 
 class MigrationError(ChatdbError):
-    """A migration file or the ledger does not allow a plan."""
+    """A migration file or the ledger does not allow a plan, so that nothing is done."""
+
+    def __init__(self, message: str, *, detail: str, hint: str, state: str = "Nothing was changed.") -> None:
+        super().__init__(message, detail=detail, hint=hint, state=state)
 
 
 class SeveralMistakesError(MigrationError):
@@ -24,6 +27,8 @@ class SeveralMistakesError(MigrationError):
 
     def __init__(self, mistakes: Sequence[MigrationError]) -> None:
         self.mistakes = tuple(mistakes)
+        for mistake in self.mistakes:
+            mistake.state = ""  # said once, for all of them
         listed = "\n".join(
             f"  {number}. " + str(mistake).replace("\n", "\n     ") for number, mistake in enumerate(self.mistakes, 1)
         )

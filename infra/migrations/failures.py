@@ -20,6 +20,7 @@ class FolderError(ChatdbError):
             f"cannot read the migrations in {error.filename or folder}",
             detail=error.strerror or str(error),
             hint="Check the path and its permissions.",
+            state="Nothing was changed.",
         )
 
 

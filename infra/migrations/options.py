@@ -60,19 +60,25 @@ def _nothing_before(_connection: psycopg.Connection[Any], _plan: Plan) -> int | 
     return None
 
 
+def _nothing_planned(_plan: Plan) -> None:
+    return None
+
+
 def _nothing_to_verify(_connection: psycopg.Connection[Any], _version: int) -> None:
     return None
 
 
 class Hooks(NamedTuple):
-    """What the caller does at two points of a run, under the lock.
+    """What the caller does at three points of a run, the last two under the lock.
 
     Attributes:
+        planned: Called with a plan that changes something, before anything is done; raises where it must not be done.
         before: Called while the ledger is empty and before the first migration: checks prerequisites, makes stand-ins,
             looks for tables in the way. It returns a version to baseline at, or None.
         verify: Called after the last migration with the version reached; raises where the shape is not as it must be.
     """
 
+    planned: Callable[[Plan], None] = _nothing_planned
     before: Callable[[psycopg.Connection[Any], Plan], int | None] = _nothing_before
     verify: Callable[[psycopg.Connection[Any], int], None] = _nothing_to_verify
 

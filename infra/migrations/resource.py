@@ -17,7 +17,7 @@ from infra import commit, products, promotion, verification
 from infra.connection import connect
 from infra.errors import ChatdbError, ConnectionFailedError
 from infra.hooks import product_hooks
-from infra.migrations import filename, linting, planner, runner
+from infra.migrations import filename, linting, planner, runner, snapshot
 from infra.migrations.model import Migration
 from infra.migrations.options import Options, Status
 from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, is_known, target_of
@@ -36,6 +36,8 @@ class MigrationsProvider(PlainErrorProvider):
             migrations = _migrations(news)
             pending = _pending(_olds, news, migrations)
             linting.require([migration for migration in migrations if migration.name in pending])
+            if pending:
+                snapshot.load(products.load(news["product"]), migrations[-1].version)
         except ChatdbError as error:
             return CheckResult(news, [CheckFailure("migrations", str(error))])
         # Applied by an earlier update and pending again: someone stepped back, and the state does not know.

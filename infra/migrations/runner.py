@@ -70,6 +70,7 @@ def _apply(run: Run, session: Session, to: int | None) -> Applied:
         planner.check_chain(session.first_rows())
     plan = planner.plan(run.migrations, rows, to=to, chained=False)
     if plan.pending:
+        run.hooks.planned(plan)
         rows = run.lock(session, has_ledger=bool(rows))
         plan = planner.plan(run.migrations, rows, to=to)
         if not sound:

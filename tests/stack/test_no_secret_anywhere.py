@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,9 +138,12 @@ def lead(life: Life, server: ServerFile, admin: str) -> None:
     # A migration that fails in the first update; what came before it stands.
     failing = project.folder / "schema/storefront/migrations/0006_fail.sql"
     failing.write_text(FAILING)
+    shape = project.folder / "schema/storefront/snapshots/0006.json"
+    shutil.copy(shape.with_name("0005.json"), shape)
     run(*up, expected=1)
     life.learn(server)
     failing.unlink()
+    shape.unlink()
 
     run("preview", "--stack", STACK)
     run(*up)

@@ -13,6 +13,8 @@ from tests.support.migration_files import file
 
 GOOD = file("CREATE TABLE a (id int);", "DROP TABLE a;")
 
+UNCHANGED = "\nSTATE: Nothing was changed."
+
 
 def test_the_sections_and_lines_are_found() -> None:
     """What stands above, in and below the markers is taken byte for byte, with the line each section begins on."""
@@ -65,7 +67,7 @@ def test_a_bad_name_is_refused(name: str) -> None:
         f"{name!r} is not a name for a migration\n"
         "DETAIL: a migration is named NNNN_name.sql: four digits or more from 0001 on, lower-case letters, digits and "
         "underscores\n"
-        "HINT: Rename it, as in 0002_add_reactions.sql, or move it out of the folder."
+        "HINT: Rename it, as in 0002_add_reactions.sql, or move it out of the folder." + UNCHANGED
     )
 
 
@@ -161,7 +163,7 @@ def test_a_bad_text_is_refused(text: str, kind: type[errors.MigrationError], sen
     """Each mistake in a file's sections is an error of its own that says where and what to do."""
     with pytest.raises(kind) as caught:
         filename.parse("0001_a.sql", text)
-    assert str(caught.value) == sentence
+    assert str(caught.value) == sentence + UNCHANGED
 
 
 def test_all_mistakes_are_told_together() -> None:
@@ -187,7 +189,7 @@ def test_two_files_of_one_number_are_refused() -> None:
     assert str(caught.value) == (
         "version 0001 is used by 2 files\n"
         "DETAIL: 0001_a, 0001_c\n"
-        "HINT: Give the one that is not applied anywhere the number 0003."
+        "HINT: Give the one that is not applied anywhere the number 0003." + UNCHANGED
     )
 
 
@@ -219,5 +221,5 @@ def test_a_missing_folder_is_an_error_with_its_path(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"cannot read the migrations in {tmp_path / 'none'}\n"
         "DETAIL: No such file or directory\n"
-        "HINT: Check the path and its permissions."
+        "HINT: Check the path and its permissions." + UNCHANGED
     )
