@@ -77,9 +77,9 @@ def _event(step: Mapping[str, Any]) -> StepEvent | None:
     operation = OPERATIONS.get(step["op"], step["op"])
     if operation not in SIGNS:
         return None
-    old, new = (step.get(state) or {} for state in ("oldState", "newState"))
+    old, new = (steps.without_notes(step.get(state) or {}) for state in ("oldState", "newState"))
     inputs = new.get("inputs") or {}
-    differences = steps.differences(steps.without_defaults(old.get("inputs") or {}, inputs), inputs)
+    differences = steps.differences(old.get("inputs") or {}, inputs)
     return StepEvent(
         operation=operation,
         phase="planned",

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from infra.acting import acting_for
 from infra.connection import Target, connect, explained
 from infra.credentials import scram_verifier
 from infra.errors import ChatdbError
@@ -87,17 +88,7 @@ def _end_sessions(connection: psycopg.Connection[Any], logins: list[str]) -> lis
         if time.monotonic() > deadline:
             return left
         # Who may act as a role may end its sessions; an administrator who made it may give itself that, for a moment.
-        with connection.transaction(force_rollback=True):
-            _join(connection, sorted({login for _, login in left}))
+        with connection.transaction(), acting_for(connection, *sorted({login for _, login in left})):
             connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [[p for p, _ in left]])
         time.sleep(0.05)
     return []
-
-
-def _join(connection: psycopg.Connection[Any], logins: list[str]) -> None:
-    """Become a member of roles whose privileges one does not have; the caller's transaction takes it back."""
-    option = " WITH INHERIT TRUE" if connection.info.server_version >= 160_000 else ""
-    for login in logins:
-        row = connection.execute("SELECT pg_has_role(%s, 'USAGE')", [login]).fetchone()
-        if not (row and row[0]):
-            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER" + option).format(sql.Identifier(login)))

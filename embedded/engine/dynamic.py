@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from embedded.engine.provider import Diff, Failure, Values
-from embedded.engine.steps import differences
+from embedded.engine.steps import PROVIDER_KEY, differences
 from embedded.engine.values import UNKNOWN, from_sdk, to_sdk
 from embedded.settings import Config
 from infra.errors import ChatdbError
-
-KEY = "__provider"
 
 
 class DynamicProvider:
@@ -36,10 +34,12 @@ class DynamicProvider:
         """Return what the provider object says; where it leaves that open, compare the inputs."""
         result = self._object(news, old_outputs).diff(id_, to_sdk(old_outputs), to_sdk(news))
         changed = dict.fromkeys(change.root for change in differences(old_inputs, news))
-        if result.changes is False or (result.changes is None and not changed and old_inputs.get(KEY) == news[KEY]):
+        if result.changes is False or (
+            result.changes is None and not changed and old_inputs.get(PROVIDER_KEY) == news[PROVIDER_KEY]
+        ):
             return Diff()
         replaces = tuple(result.replaces or ())
-        return Diff((*(changed or {KEY: None}), *replaces), replaces, bool(result.delete_before_replace))
+        return Diff((*(changed or {PROVIDER_KEY: None}), *replaces), replaces, bool(result.delete_before_replace))
 
     def create(self, type_: str, inputs: Values, *, resumed: bool = False) -> tuple[str, Values]:
         """Make the resource."""
@@ -69,7 +69,7 @@ class DynamicProvider:
 
     def _object(self, props: Values, olds: Values | None = None) -> Any:
         """Return the provider object, decoded and configured once; that of `olds` where it is not known yet."""
-        text = olds[KEY] if olds and props[KEY] == UNKNOWN else props[KEY]
+        text = olds[PROVIDER_KEY] if olds and props[PROVIDER_KEY] == UNKNOWN else props[PROVIDER_KEY]
         if text not in self._objects:
             import base64
 
@@ -92,4 +92,4 @@ class DynamicProvider:
 
 def _kept(values: Any, props: Values) -> Values:
     """Return what a provider object gave back, with the object itself beside it, where the SDK looks for it."""
-    return {**from_sdk(values or {}), KEY: props[KEY]}
+    return {**from_sdk(values or {}), PROVIDER_KEY: props[PROVIDER_KEY]}

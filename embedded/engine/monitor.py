@@ -6,7 +6,6 @@ at a time. An exception raised here ends the program; a resource that fails is a
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,7 +16,7 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 
 from embedded.engine.errors import NotDoneError
 from embedded.engine.registration import Registrar
-from embedded.engine.steps import STACK_REFERENCE, Goal, is_provider, package_of
+from embedded.engine.steps import DECIDED, STACK_REFERENCE, Goal, is_provider, package_of
 from embedded.engine.values import received, to_struct
 from embedded.events import Phase, Report, StepEvent
 from embedded.settings import Config
@@ -30,40 +29,33 @@ FEATURES: Final = [
 ]
 # The phase of an event for each severity of a message; debug messages are not told.
 PHASES: Final[dict[int, Phase]] = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
-# Fields of a request that ask for what is not done, as JSON names them, and its name.
-REFUSED: Final = {
-    "remote": "a remote component",
-    "importId": "the option `import`",
-    "replaceOnChanges": "the option `replace_on_changes`",
-    "replaceWith": "the option `replace_with`",
-    "replacementTrigger": "a replacement trigger",
-    "customTimeouts": "the option `custom_timeouts`",
-    "envVarMappings": "the option `env_var_mappings`",
-    "hooks": "a hook",
-    "transforms": "a transform",
-    "stateMigrations": "a state migration",
-    "packageRef": "a parameterized package",
+# What else a request says that is heeded here, or changes nothing; whatever is in none of these is refused by name.
+HEEDED: Final = {
+    *("name", "version", "object", "aliases", "deleteBeforeReplace", "deleteBeforeReplaceDefined", "aliasSpecs"),
+    *("acceptSecrets", "acceptResources", "supportsPartialValues", "supportsResultReporting", "providers"),
+    *("sourcePosition", "stackTrace", "parentStackTraceHandle", "pluginDownloadURL", "pluginChecksums"),
 }
+NAMES: Final = {"remote": "a remote component", "importId": "the option `import`"}
 
 
 class Monitor:
     """Answers the SDK as Pulumi's resource monitor and, for messages, its engine do."""
 
-    def __init__(self, start: Callable[[], Registrar], config: Config, report: Report) -> None:
-        self._start, self._config, self._report = functools.cache(start), config, report
+    def __init__(self, registrar: Registrar, config: Config, report: Report) -> None:
+        self._registrar, self._config, self._report = registrar, config, report
         self._turn = threading.Lock()
         self._closed = False
 
     @property
     def registrar(self) -> Registrar:
-        """What takes the registrations; made with the first, so that the key is derived beside the program's imports.
+        """What takes the registrations.
 
         Raises:
             ChatdbError: The program has failed: nothing more is taken.
         """
         if self._closed:
             raise ChatdbError("the program has ended", detail="it failed before this resource was registered")
-        return self._start()
+        return self._registrar
 
     def close(self) -> None:
         """Refuse whatever the program still asks for: it has failed."""
@@ -76,8 +68,10 @@ class Monitor:
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         """Bring one resource to what the program wants."""
         goal = _goal(request)
-        for field, what in REFUSED.items():
-            if goal.get(field) not in (None, {}):
+        for field in sorted(goal.keys() - HEEDED - {*DECIDED}):
+            if goal[field] != {}:
+                option = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in field)
+                what = NAMES.get(field, f"the option `{option}`")
                 raise NotDoneError(what, detail=f"{request.type} {request.name} asks for it")
         package = package_of(request.type)
         if request.custom and package not in PACKAGES:
@@ -85,7 +79,7 @@ class Monitor:
         with self._turn:
             done = self.registrar.register(self._with_provider(goal))
         if done is None:
-            urn = self._start().urn_of(goal)
+            urn = self._registrar.urn_of(goal)
             return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
         outputs = to_struct(done.get("outputs", {}))
         return resource_pb2.RegisterResourceResponse(urn=done["urn"], id=done.get("id", ""), object=outputs)

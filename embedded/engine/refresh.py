@@ -32,7 +32,7 @@ def _read(work: Work, item: Resource) -> Resource | None:
     old_inputs, old_outputs = item.get("inputs", {}), item.get("outputs", {})
     id_, inputs, outputs = item["id"], old_inputs, old_outputs
     if item["type"] == steps.STACK_REFERENCE:
-        outputs = {**old_outputs, "outputs": work.read_stack(old_inputs["name"])}
+        outputs = {**old_outputs, "outputs": work.stack.read_other(old_inputs["name"])}
     elif provider := work.provider_of(item):
         id_, inputs, outputs = provider.read(item["type"], item["id"], *steps.plain(item))
     if id_ is None:

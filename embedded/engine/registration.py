@@ -29,7 +29,9 @@ class Registrar:
 
     def urn_of(self, goal: Goal) -> str:
         """Return the URN of a resource in this stack."""
-        return steps.make_urn(**self.work.place, parent=goal.get("parent", ""), type_=goal["type"], name=goal["name"])
+        return steps.make_urn(
+            **self.work.stack.place, parent=goal.get("parent", ""), type_=goal["type"], name=goal["name"]
+        )
 
     def register(self, goal: Goal) -> Resource | None:
         """Bring one resource to what the program wants.
@@ -58,7 +60,7 @@ class Registrar:
         return None
 
     def _find_old(self, urn: str, goal: Goal) -> Resource | None:
-        for former in steps.former_urns(goal, **self.work.place, former=self._former):
+        for former in steps.former_urns(goal, **self.work.stack.place, former=self._former):
             if urn not in self.work.olds and former in self.work.olds and former not in self.goals:
                 self._former[urn] = former
                 self.work.rename(former, urn)
@@ -78,11 +80,9 @@ class Registrar:
         diff = self._diff(old, new)
         if diff.replaces:
             return self._replace(goal, old, new, diff)
-        if diff.changed or (new["urn"], "updating") in self.work.interrupted:
+        if diff.changed or self.work.interrupted(new["urn"], "updating"):
             return self._bring("update", old, new, diff)
         new["outputs"] = old.get("outputs", {})
-        if unwrap(steps.without_defaults(old.get("inputs", {}), new["inputs"])) == unwrap(new["inputs"]):
-            new["inputs"] = old.get("inputs", {})
         # An equal resource stays the very same object: its text in the state is not made again.
         self.work.put(old, old if steps.without_blanks(new) == steps.without_blanks(old) else new)
         self.work.told("same", new)
@@ -107,11 +107,10 @@ class Registrar:
             return Diff(("deletedWith",), ("deletedWith",))
         if old["custom"] != new["custom"] or bool(old.get("provider")) != bool(new.get("provider")):
             return Diff(("provider",), ("provider",))
-        news = new.get("inputs", {})
-        was = steps.without_defaults(old.get("inputs", {}), news)
+        was, news = old.get("inputs", {}), new.get("inputs", {})
         if (provider := self.work.provider_of(new)) is None:
             return Diff(tuple(change.path for change in steps.differences(was, news)) if new["custom"] else ())
-        return provider.diff(new["type"], old.get("id", ""), *steps.plain({**old, "inputs": was}), unwrap(news))
+        return provider.diff(new["type"], old.get("id", ""), *steps.plain(old), unwrap(news))
 
     def _bring(self, kind: Operation, old: Resource | None, new: Resource, diff: Diff) -> Resource:
         """Update a resource, or make it: new, in place of one that is gone, or beside one that stays until the end."""
@@ -127,7 +126,7 @@ class Registrar:
             if provider and kind == "update":
                 outputs = provider.update(new["type"], new["id"], *steps.plain(before), unwrap(outputs))
             elif provider:
-                resumed = (new["urn"], "creating") in work.interrupted
+                resumed = work.interrupted(new["urn"], "creating")
                 new["id"], outputs = provider.create(new["type"], unwrap(outputs), resumed=resumed)
             if new["custom"]:
                 new["outputs"] = work.marked(outputs, new)
@@ -157,16 +156,13 @@ class Registrar:
         Source: calculateDependentReplacements in pkg/resource/deploy/step_generator.go of Pulumi.
         """
         gone, found = {root["urn"]}, []
-        for item in steps.dependents(root["urn"], self.work.left):
-            if not item["custom"] or item.get("external") or item["urn"] in self.goals or item.get("delete"):
+        for item in self.work.left:
+            if not item["custom"] or _is_gone(item) or item["urn"] in self.goals or item.get("delete"):
                 continue
             deps = item.get("propertyDependencies", {})
-            touched = {key for key in item.get("inputs", {}) if gone & set(deps.get(key, ()))}
-            goes = item.get("deletedWith") in gone
-            if touched and not goes:
-                unknown = {key: UNKNOWN if key in touched else value for key, value in item["inputs"].items()}
-                goes = bool(self._diff(item, {**item, "inputs": unknown}).replaces)
-            if goes and not item.get("pendingReplacement"):
+            touched = {key: UNKNOWN for key in item.get("inputs", {}) if gone & set(deps.get(key, ()))}
+            unknown = {**item, "inputs": {**item.get("inputs", {}), **touched}}
+            if item.get("deletedWith") in gone or (touched and self._diff(item, unknown).replaces):
                 gone.add(item["urn"])
                 found.append(item)
         return found
@@ -174,7 +170,7 @@ class Registrar:
     def _changes(self, old: Resource, new: Resource, diff: Diff) -> Changes:
         """Return what differs, property by property; where the program asks for the same as before, what drifted."""
         news = new.get("inputs", {})
-        found = steps.differences(steps.without_defaults(old.get("inputs", {}), news), news)
+        found = steps.differences(old.get("inputs", {}), news)
         seen = {change.root for change in found}
         for key in diff.changed if old else ():
             if key not in seen and key in news:
@@ -184,7 +180,7 @@ class Registrar:
     def read(self, goal: Goal, id_: str) -> Resource:
         """Read a StackReference; it is in the state as something that is not ours."""
         urn, name = self.urn_of(goal), str(unwrap(goal["inputs"]).get("name", id_))
-        found = self.work.read_stack(name)
+        found = self.work.stack.read_other(name)
         names = sorted(key for key, value in found.items() if has_secret(value))
         outputs = {"name": name, "outputs": found, "secretOutputNames": names}
         new = {**steps.wanted(goal, urn), "id": id_, "inputs": {"name": name}, "outputs": outputs}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded.engine.secrets import Vault
-from embedded.engine.steps import Resource
+from embedded.engine.steps import Resource, without_notes
 from embedded.engine.values import to_json
 from infra.errors import ChatdbError
 
@@ -109,11 +109,11 @@ class StateFile:
 
 
 def decode(deployment: Mapping[str, Any], vault: Vault) -> Snapshot:
-    """Return the snapshot in a deployment as `StateFile.read` gives it, secrets decrypted."""
+    """Return the snapshot in a deployment, secrets decrypted, without what the official provider noted for itself."""
     inner = deployment.get("deployment", {})
     pending = inner.get("pending_operations") or ()
     return Snapshot(
-        [vault.decode(item, item["urn"]) for item in inner.get("resources") or ()],
+        [without_notes(vault.decode(item, item["urn"])) for item in inner.get("resources") or ()],
         [(vault.decode(item["resource"], item["resource"]["urn"]), item["type"]) for item in pending],
     )
 

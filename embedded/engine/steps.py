@@ -6,7 +6,7 @@ Called by `registration`. A resource is a dict with the names of the official st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from embedded.engine.values import Secret, mask, transform, unwrap
@@ -17,8 +17,8 @@ Resource = dict[str, Any]
 Goal = Resource
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
 STACK_REFERENCE: Final = "pulumi:pulumi:StackReference"
-# What the engine keeps for itself: never shown as a difference.
-INTERNAL: Final = ("__provider", "__defaults")
+# The code of a dynamic resource: never shown as a difference.
+PROVIDER_KEY: Final = "__provider"
 _PATH = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\[?(\*)\]?|([^.\[\]"*]+)')
 
 # What a goal decides, under the names of the SDK's request, which are the state's too; the state has no empty ones.
@@ -149,29 +149,27 @@ def rename(resource: Resource, old: str, new: str) -> Resource:
 
 
 def keep_ignored(inputs: Mapping[str, Any], olds: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
-    """Return the inputs with the old value at each path of `ignoreChanges`."""
-    kept: Any = dict(inputs)
-    for path in paths:
-        kept = _reset(olds, kept, [next(part for part in parts if part) for parts in _PATH.findall(path)])
-    return dict(kept)
+    """Return the inputs with the old value at each path of `ignoreChanges`; where the way is not there, as they are."""
+    asked = [tuple(next(filter(None, found)) for found in _PATH.findall(path)) for path in paths]
+    return dict(_reset(olds, inputs, asked))
 
 
-def _reset(old: Any, new: Any, path: Sequence[str]) -> Any:
-    """Return `new` with what `old` has at the path; where either lacks the way there, `new` as it is."""
-    if not path:
-        return old
+def _reset(old: Any, new: Any, paths: list[tuple[str, ...]]) -> Any:
+    """Return `new` with what `old` has at each path."""
+    if not paths or () in paths:
+        return old if paths else new
     if isinstance(new, Secret):
-        return Secret(_reset(unwrap(old), new.value, path))
+        return Secret(_reset(unwrap(old), new.value, paths))
     if (parts := _parts(unwrap(old), new)) is None:
         return new
     olds, news = parts
-    listed, rest = isinstance(new, list), path[1:]
-    for key in {**olds, **news} if path[0] == "*" else (int(path[0]) if listed and path[0].isdigit() else path[0],):
-        if key in olds and (key in news or not (rest or listed)):
-            news[key] = _reset(olds[key], news.get(key), rest)
-        elif not (rest or listed):
-            news.pop(key, None)
-    return list(news.values()) if listed else news
+    for key in {**olds, **news}:
+        rest = [path[1:] for path in paths if path[0] in ("*", str(key))]
+        if key in olds and key in news:
+            news[key] = _reset(olds[key], news[key], rest)
+        elif () in rest and isinstance(new, Mapping):
+            news = {**news, key: olds[key]} if key in olds else {at: news[at] for at in news if at != key}
+    return list(news.values()) if isinstance(new, list) else news
 
 
 def _parts(old: Any, new: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
@@ -181,19 +179,17 @@ def _parts(old: Any, new: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
     return (dict(old), dict(new)) if isinstance(old, Mapping) and isinstance(new, Mapping) else None
 
 
-def without_defaults(old: Any, new: Any) -> Any:
-    """Return old inputs without what the official provider filled in and the program did not ask for.
+def without_notes(resource: Resource) -> Resource:
+    """Return a resource without the inputs that the official provider filled in unasked, and without its notes of them.
 
-    Source: pulumi-terraform-bridge: `__defaults` names the inputs it set itself; `__internal` and more are its own.
+    Source: pulumi-terraform-bridge: `__defaults` names the inputs it set itself; `__internal` is its own.
     """
-    if (parts := _parts(old, new)) is None:
-        return old
-    olds, news = parts
-    kept = {key: without_defaults(value, news.get(key)) for key, value in olds.items()}
-    if isinstance(old, list):
-        return list(kept.values())
-    own = {key for key in olds if key in old.get("__defaults", ()) or key.startswith("__")}
-    return {key: value for key, value in kept.items() if key in news or key not in own}
+
+    def asked(part: Any, _place: str) -> Any:
+        own = {"__internal", "__defaults", *part.get("__defaults", ())} if isinstance(part, dict) else ()
+        return {key: value for key, value in part.items() if key not in own} if own else part
+
+    return dict(transform(resource, asked))
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[Change]:
@@ -205,18 +201,7 @@ def differences(old: Any, new: Any, path: str = "") -> list[Change]:
     olds, news = parts
     found = []
     for key in {**news, **olds}:
-        if key not in INTERNAL:
+        if key != PROVIDER_KEY:
             place = f"{path}[{key}]" if isinstance(new, list) else f"{path}.{key}".removeprefix(".")
             found += differences(olds.get(key), news.get(key), place)
-    return found
-
-
-def dependents(root: str, resources: Sequence[Resource]) -> list[Resource]:
-    """Return what depends on a resource, directly or not, in the order of the state."""
-    reached = {root}
-    found = []
-    for resource in resources:
-        if resource["urn"] not in reached and references(resource) & reached:
-            reached.add(resource["urn"])
-            found.append(resource)
     return found

@@ -5,15 +5,17 @@ The state is saved before and after each operation; a preview goes the same way 
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from embedded.engine import steps
 from embedded.engine.errors import ResourceError, in_words
 from embedded.engine.provider import Provider
+from embedded.engine.stack import Stack
 from embedded.engine.state import Snapshot
 from embedded.engine.steps import Changes, Resource
 from embedded.engine.values import Secret, is_known, mark_secrets, mask, unwrap
@@ -28,46 +30,38 @@ class Work:
     """One run over one stack.
 
     Args:
-        snapshot: The stack as it was.
-        stack: Its name.
-        project: The project's name.
-        providers: Makes the provider of a package from its inputs.
-        read_stack: Returns the outputs of the stack a StackReference names.
-        save: Puts a snapshot on the disk; None for a preview.
+        stack: The stack. Its state is read when it is first asked for: the key is derived beside the program's imports.
+        dry: Whether this is a preview.
         report: Told each step.
 
     Attributes:
-        place: The names of the stack and the project, for its resources' URNs.
-        olds: The resources as they were, by URN, but for those that wait to be deleted.
-        left: What of them is still in the state as it was, in order.
         news: The resources as they are now, by URN, in order.
         failed: URNs of what failed, and of what was left out for it.
-        interrupted: URN and kind of the operations that a killed run did not end.
     """
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        *,
-        stack: str,
-        project: str,
-        providers: Callable[[str, dict[str, Any]], Provider],
-        read_stack: Callable[[str], dict[str, Any]],
-        save: Callable[[Snapshot], None] | None,
-        report: Report,
-    ) -> None:
-        self.place, self.read_stack, self.dry = {"stack": stack, "project": project}, read_stack, save is None
-        self.olds = {item["urn"]: item for item in snapshot.resources if not item.get("delete")}
-        self.left = list(snapshot.resources)
+    def __init__(self, stack: Stack, *, dry: bool, report: Report) -> None:
+        self.stack, self.dry, self._report = stack, dry, report
         self.news: dict[str, Resource] = {}
         self.failed: set[str] = set()
-        self.interrupted = {(item["urn"], kind) for item, kind in snapshot.pending}
         self.errors: list[ChatdbError] = []
         self.counts: dict[str, int] = {}
         self._pending: list[tuple[Resource, str]] = []
         self._doing: Operation = "check"
-        self._make_provider, self._providers = providers, dict[str, Provider | None]()
-        self._save, self._report = save, report
+        self._providers: dict[str, Provider | None] = {}
+
+    @functools.cached_property
+    def left(self) -> list[Resource]:
+        """What is still in the state as it was, in order."""
+        return list(self.stack.snapshot.resources)
+
+    @functools.cached_property
+    def olds(self) -> dict[str, Resource]:
+        """The resources as they were, by URN, but for those that wait to be deleted."""
+        return {item["urn"]: item for item in self.stack.snapshot.resources if not item.get("delete")}
+
+    def interrupted(self, urn: str, kind: str) -> bool:
+        """Tell whether a killed run did not end an operation on a resource."""
+        return any((item["urn"], doing) == (urn, kind) for item, doing in self.stack.snapshot.pending)
 
     def snapshot(self) -> Snapshot:
         """Return the stack as it is now."""
@@ -75,8 +69,8 @@ class Work:
 
     def save(self) -> None:
         """Put the stack as it is now on the disk."""
-        if self._save is not None:
-            self._save(self.snapshot())
+        if not self.dry:
+            self.stack.save(self.snapshot())
 
     def put(self, old: Resource | None, new: Resource) -> None:
         """Take a resource as it is now into the state, in the place of the old one."""
@@ -113,7 +107,7 @@ class Work:
                 raise ResourceError("its provider is not there", detail=urn, hint="Declare it before its resources.")
             inputs = declared.get("inputs", {})
             package = steps.package_of(declared["type"])
-            self._providers[urn] = self._make_provider(package, unwrap(inputs)) if is_known(inputs) else None
+            self._providers[urn] = self.stack.provider(package, unwrap(inputs)) if is_known(inputs) else None
         return self._providers[urn]
 
     def marked(self, outputs: Mapping[str, Any], resource: Resource) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from embedded.engine import removal
 from embedded.engine.errors import ResourceError, from_text
 from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.registration import Registrar
+from embedded.engine.stack import Stack
 from embedded.engine.state import Snapshot
 from embedded.engine.steps import Goal, Resource
 from embedded.engine.values import UNKNOWN, Secret, has_secret
 from embedded.engine.work import Work
+from embedded.settings import Config
 
 PROVIDER = "pulumi:providers:postgresql"
 ROLE = "postgresql:index/role:Role"
@@ -50,32 +52,29 @@ class Notes:
         self.asked.append(("close",))
 
 
-class Stand:
-    """A stack of one explicit provider and its roles, run after run."""
+class Stand(Stack):
+    """A stack of one explicit provider and its roles, run after run; in memory."""
+
+    name, config, snapshot = "s", Config("p", {}), Snapshot()
 
     def __init__(self) -> None:
         self.notes = Notes()
-        self.snapshot = Snapshot()
         self.configs: list[dict[str, Any]] = []
         self.saves: list[Snapshot] = []
 
+    def provider(self, package: str, inputs: dict[str, Any]) -> Notes:
+        """Note what the provider is made with."""
+        self.configs.append(inputs)
+        return self.notes
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Note what would be on the disk."""
+        self.saves.append(snapshot)
+
     def run(self, config: dict[str, Any], *roles: dict[str, Any], dry: bool = False) -> Work:
         """Register the provider and the roles, then delete the rest; return the run."""
-
-        def provider(_package: str, inputs: dict[str, Any]) -> Notes:
-            self.configs.append(inputs)
-            return self.notes
-
         self.notes.asked.clear()
-        work = Work(
-            self.snapshot,
-            stack="s",
-            project="p",
-            providers=provider,
-            read_stack=lambda _name: {},
-            save=None if dry else self.saves.append,
-            report=lambda _event: None,
-        )
+        work = Work(self, dry=dry, report=lambda _event: None)
         registrar = Registrar(work)
         declared = Goal(type=PROVIDER, name="server", custom=True, inputs=config)
         made = registrar.register(declared)

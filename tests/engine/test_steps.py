@@ -95,31 +95,19 @@ def test_differences_are_named_property_by_property(old: Any, new: Any, expected
     assert steps.differences(old, new) == expected
 
 
-DEFAULTED: dict[str, tuple[Any, Any, Any]] = {
-    "filled in": ({"__defaults": ["p"], "p": 5, "n": "x"}, {"n": "x"}, {"n": "x"}),
-    "asked for now": ({"__defaults": ["p"], "p": 5}, {"p": 6}, {"p": 5}),
-    "nested": ({"a": [{"__defaults": [], "b": 1}]}, {"a": [{"b": 1}]}, {"a": [{"b": 1}]}),
-    "left the program": ({"__defaults": [], "p": 5}, {}, {"p": 5}),
+NOTED: dict[str, tuple[Any, Any]] = {
+    "filled in": ({"__defaults": ["p"], "p": 5, "n": "x"}, {"n": "x"}),
+    "nested": ({"a": [{"__defaults": ["c"], "b": 1, "c": 2}]}, {"a": [{"b": 1}]}),
+    "asked for": ({"__defaults": [], "p": 5}, {"p": 5}),
+    "a provider's": ({"__internal": {}, "host": "h"}, {"host": "h"}),
+    "a dynamic resource's code": ({"__provider": "x"}, {"__provider": "x"}),
 }
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), DEFAULTED.values(), ids=DEFAULTED)
-def test_defaults_of_the_official_provider_are_no_difference(old: Any, new: Any, expected: Any) -> None:
-    """What the bridge set itself does not count; what the program no longer asks for does."""
-    assert steps.without_defaults(old, new) == expected
-
-
-def test_dependents_are_found_in_order_and_through_others() -> None:
-    """Parents, dependencies, property dependencies, deletedWith and providers all count."""
-    resources: list[steps.Resource] = [
-        {"urn": "a"},
-        {"urn": "b", "dependencies": ["a"]},
-        {"urn": "c", "propertyDependencies": {"x": ["b"]}},
-        {"urn": "d", "provider": "c::id"},
-        {"urn": "e", "deletedWith": "d"},
-        {"urn": "f", "parent": "z"},
-    ]
-    assert [item["urn"] for item in steps.dependents("a", resources)] == ["b", "c", "d", "e"]
+@pytest.mark.parametrize(("inputs", "expected"), NOTED.values(), ids=NOTED)
+def test_notes_of_the_official_provider_are_left_out(inputs: Any, expected: Any) -> None:
+    """What the bridge set itself does not count; what the program asked for does."""
+    assert steps.without_notes({"urn": "u", "inputs": inputs}) == {"urn": "u", "inputs": expected}
 
 
 MARKED: dict[str, tuple[Any, Any, Any]] = {

@@ -5,19 +5,29 @@ Ids, inputs and outputs are those of the official plugin, so that a stack's stat
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import threading
+import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from embedded.engine.errors import NotDoneError
 from embedded.engine.postgresql.access import DefaultPrivileges, Grant, GrantRole
+from embedded.engine.postgresql.noun import Connection
 from embedded.engine.postgresql.objects import AlreadyExistsError, Database, Role, Schema
-from embedded.engine.postgresql.session import CONFIG, IAM, IAM_CONFIG, Connection, Session, T
 from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.values import is_known
-from infra.errors import ChatdbError
+from infra.aws import Access
+from infra.connection import Target, connect, explained
+from infra.errors import DatabaseError
+from infra.products import in_project
 
-__all__ = ["CONFIG_TYPE", "AlreadyExistsError", "PostgresqlProvider", "check_config"]
+__all__ = ["AlreadyExistsError", "PostgresqlProvider", "check_config"]
 
-CONFIG_TYPE, DATABASE_TYPE = "pulumi:providers:postgresql", "postgresql:index/database:Database"
+T = TypeVar("T")
+DATABASE_TYPE = "postgresql:index/database:Database"
 AnyNoun = Database | Role | Schema | Grant | GrantRole
 NOUNS: Mapping[str, AnyNoun] = {
     DATABASE_TYPE: Database(),
@@ -27,8 +37,28 @@ NOUNS: Mapping[str, AnyNoun] = {
     "postgresql:index/grant:Grant": Grant(),
     "postgresql:index/defaultPrivileges:DefaultPrivileges": DefaultPrivileges(),
 }
+# How often an operation is tried that another session gets in the way of.
+ATTEMPTS = 8
+# For each input of the provider resource: the field of `Target`, the variable and the value that stand in for it.
+CONFIG: Mapping[str, tuple[str, str, str | int]] = {
+    "host": ("host", "PGHOST", "localhost"),
+    "port": ("port", "PGPORT", 5432),
+    "database": ("database", "PGDATABASE", "postgres"),
+    "username": ("user", "PGUSER", "postgres"),
+    "password": ("password", "PGPASSWORD", ""),
+    "sslmode": ("sslmode", "PGSSLMODE", "prefer"),
+    "sslrootcert": ("sslrootcert", "PGSSLROOTCERT", ""),
+    "connectTimeout": ("connect_timeout_s", "PGCONNECT_TIMEOUT", 180),
+}
+# The inputs by which the administrator logs in with RDS IAM tokens: the switch, and the fields of `Access`.
+IAM = "awsRdsIamAuth"
+IAM_CONFIG: Mapping[str, str] = {
+    "awsRdsIamRegion": "region",
+    "awsRdsIamProfile": "profile",
+    "awsRdsIamProviderRoleArn": "role",
+}
 # The first is seen on the server; the others mean nothing to psycopg.
-IGNORED = ("superuser", "maxConnections", "expectedVersion", "version", "pluginDownloadURL", "__internal", "__defaults")
+IGNORED = ("superuser", "maxConnections", "expectedVersion", "version", "pluginDownloadURL")
 
 
 def check_config(news: Mapping[str, Any]) -> list[Failure]:
@@ -41,18 +71,34 @@ def check_config(news: Mapping[str, Any]) -> list[Failure]:
     return failures + [Failure(name, "it must be a whole number") for name in wrong]
 
 
-class PostgresqlProvider(Session):
-    """Implements `embedded.engine.provider.Provider`; connects on first use."""
+class PostgresqlProvider:
+    """Implements `embedded.engine.provider.Provider`; connects on first use, once per database.
+
+    One operation at a time: each takes milliseconds, and parallel changes of one catalogue row fail in PostgreSQL.
+
+    Args:
+        config: Inputs of the provider resource; numbers and booleans may be JSON text.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        fields: dict[str, Any] = {}
+        for name, (field, variable, default) in CONFIG.items():
+            fields[field] = type(default)(config.get(name) or os.environ.get(variable) or default)
+        fields["sslrootcert"] = in_project(fields["sslrootcert"])
+        if fields["sslmode"].startswith("verify-") and not fields["sslrootcert"]:
+            fields["sslrootcert"] = "system"  # as the official plugin does it
+        if str(config.get(IAM)).lower() == "true":
+            fields["iam"] = Access.of({field: config.get(name) for name, field in IAM_CONFIG.items()})
+        self.target = Target(**fields)
+        self._connections: dict[str, Connection] = {}
+        self._lock = threading.RLock()
 
     def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Return the inputs and what is wrong with them; a default is left out, as the server has the same."""
-        given = {name: value for name, value in news.items() if value is not None and name != "__defaults"}
-        return given, check_config(given) if type_ == CONFIG_TYPE else _noun(type_).check(given)
+        return news, _noun(type_).check(news)
 
     def diff(self, type_: str, id_: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
-        """Return which properties differ; another server or login replaces nothing."""
-        if type_ == CONFIG_TYPE:
-            return Diff(tuple(sorted(key for key in {*old_inputs, *news} if old_inputs.get(key) != news.get(key))))
+        """Return which properties differ."""
         changed, properties = [], _noun(type_).properties
         for name, prop in properties.items():
             new = news.get(name)
@@ -85,7 +131,7 @@ class PostgresqlProvider(Session):
         live = self._live(noun, wanted)
         if live is None:
             return None, {}, {}
-        found = {name: value for name, value in inputs.items() if name != "__defaults"}
+        found = dict(inputs)
         for name, value in live.items():
             prop, given = noun.properties[name], inputs.get(name)
             if not prop.same(given, value) and not (given is None and prop.open):
@@ -102,6 +148,11 @@ class PostgresqlProvider(Session):
         noun, old = self._filled(type_, inputs)
         if self._reaches(old):
             self._run("drop", noun, old, lambda connection: noun.delete(connection, old))
+
+    def close(self) -> None:
+        """Close every connection."""
+        for database in list(self._connections):
+            self._forget(database)
 
     def _filled(self, type_: str, inputs: Values) -> tuple[AnyNoun, Values]:
         noun = _noun(type_)
@@ -120,10 +171,32 @@ class PostgresqlProvider(Session):
         return _shown({**wanted, **(self._live(noun, wanted) or {})})
 
     def _run(self, verb: str, noun: AnyNoun, values: Values, work: Callable[[Connection], T]) -> T:
+        """Do some work where a resource lies and return its result; again where another session got in the way."""
+        target = self.target.to(database=values.get("database") or self.target.database)
         if not noun.atomic and verb in {"change", "drop"}:
-            self.forget(values["name"])  # a database is not dropped or renamed under our own session
-        what, held = f"cannot {verb} {noun.title.format(**values)}", noun.held.format(**values)
-        return self.run(what, work, database=values.get("database"), atomic=noun.atomic, held=held)
+            self._forget(values["name"])  # a database is not dropped or renamed under our own session
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._lock, explained(f"cannot {verb} {noun.title.format(**values)}", target):
+                    connection = self._connections.get(target.database)
+                    if connection is None or connection.closed:
+                        connection = self._connections[target.database] = connect(target)
+                    with connection.transaction() if noun.atomic else contextlib.nullcontext():
+                        return work(connection)
+            except DatabaseError as error:
+                if noun.held and error.sqlstate == "2BP01":
+                    error.hint = noun.held.format(**values)
+                concurrent = error.sqlstate == "XX000" and "concurrently" in error.detail
+                if attempt == ATTEMPTS or not (concurrent or error.sqlstate in {"40001", "40P01", "55006"}):
+                    raise
+            time.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311 - jitter, no secret
+        raise AssertionError
+
+    def _forget(self, database: str) -> None:
+        """Close the connection to a database."""
+        with self._lock:
+            if connection := self._connections.pop(database, None):
+                connection.close()
 
 
 def _shown(values: Values) -> Values:
@@ -132,10 +205,6 @@ def _shown(values: Values) -> Values:
 
 def _noun(type_: str) -> AnyNoun:
     if type_ not in NOUNS:
-        raise ChatdbError(
-            f"the embedded engine does not do resources of type {type_}",
-            detail=f"of pulumi-postgresql it does {', '.join(name.rsplit(':', 1)[1] for name in NOUNS)}",
-            hint="Use the Pulumi CLI for this program.",
-            state="Nothing was changed.",
-        )
+        done = ", ".join(name.rsplit(":", 1)[1] for name in NOUNS)
+        raise NotDoneError(f"a resource of type {type_}", detail=f"of pulumi-postgresql it does {done}")
     return NOUNS[type_]

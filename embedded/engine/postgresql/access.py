@@ -12,10 +12,11 @@ from typing import ClassVar
 
 from psycopg import sql
 
-from embedded.engine.postgresql.noun import Noun, Property
-from embedded.engine.postgresql.session import Connection, acting_for, do, one
+from embedded.engine.postgresql.noun import Connection, Noun, Property, do
+from embedded.engine.postgresql.objects import Named
 from embedded.engine.provider import Failure, Values
 from embedded.engine.values import is_known
+from infra.acting import acting_for
 
 PRIVILEGES = {
     "database": ("CREATE", "CONNECT", "TEMPORARY"),
@@ -56,8 +57,7 @@ STANDS = """SELECT WHERE ARRAY[%(role)s, %(owner)s] <@ ARRAY(SELECT rolname::tex
     AND coalesce(%(schema)s, 'pg_catalog') IN (SELECT nspname FROM pg_namespace)"""
 # Through JSON, as PostgreSQL before 16 has no such columns. The right to administer alone, which PostgreSQL 16 gives to
 # who makes a role, is no membership.
-MEMBERSHIP = """SELECT bool_or(admin_option) AS "withAdminOption" FROM pg_auth_members m
-    WHERE pg_get_userbyid(roleid) = %(grantRole)s AND pg_get_userbyid(member) = %(role)s
+MEMBERSHIP = """pg_auth_members m WHERE pg_get_userbyid(roleid) = %(grantRole)s AND pg_get_userbyid(member) = %(role)s
       AND NOT to_jsonb(m) @> '{"inherit_option": false, "set_option": false}' HAVING count(*) > 0"""
 KEY, OPTION = Property(required=True, fixed=True), Property("bool", default=False, fixed=True)
 SHARED = {"database": KEY, "role": KEY, "schema": Property(fixed=True), "privileges": Property("set", required=True)}
@@ -111,7 +111,7 @@ class Grant(Noun):
 
     def read(self, connection: Connection, wanted: Values) -> Values | None:
         """Return a grant with what is held: the privileges wanted, or those on the first object that differs."""
-        if one(connection, STANDS, {"owner": "public", **wanted}) is None:
+        if not connection.execute(STANDS, {"owner": "public", **wanted}).rowcount:
             return None
         meant = _meant(connection, wanted)
         for _, privileges, grantable in self._held(connection, wanted):
@@ -123,14 +123,13 @@ class Grant(Noun):
 
     def apply(self, connection: Connection, _old: Values | None, wanted: Values, *, resumed: bool = False) -> None:
         """Revoke what is held and not wanted, grant what is wanted."""
-        names = {key: sql.Identifier(value) for key, value in wanted.items() if isinstance(value, str)}
         objects = [sql.Identifier(wanted["schema"] or "", name) for name in wanted.get("objects", ())]
-        role = sql.SQL("PUBLIC") if wanted["role"] == "public" else names["role"]
+        role = sql.SQL("PUBLIC") if wanted["role"] == "public" else wanted["role"]
         start, place = self.place(wanted)
 
         def say(verb: str, privileges: Iterable[str], whom: str) -> None:
-            text = sql.SQL(f"{start} {verb} {', '.join(sorted(privileges))} ON {place} {whom}")
-            connection.execute(text.format(**{**names, "role": role, "objects": sql.SQL(", ").join(objects)}))
+            text = f"{start} {verb} {', '.join(sorted(privileges))} ON {place} {whom}"
+            do(connection, text, {**wanted, "role": role, "objects": sql.SQL(", ").join(objects)})
 
         meant, held = _meant(connection, wanted), self._held(connection, wanted)
         with acting_for(connection, *(owner for owner, _, _ in held)):
@@ -172,31 +171,28 @@ class DefaultPrivileges(Grant):
         return None if live and wanted["privileges"] and not live["privileges"] else live
 
 
-class GrantRole(Noun):
+class GrantRole(Named):
     """GRANT and REVOKE of one role to another."""
 
-    title = "the membership of {role} in {grantRole}"
-    properties: ClassVar[Mapping[str, Property]] = {"role": KEY, "grantRole": KEY, "withAdminOption": OPTION}
+    title, catalogue = "the membership of {role} in {grantRole}", MEMBERSHIP
+    properties: ClassVar[Mapping[str, Property]] = {
+        "role": KEY,
+        "grantRole": KEY,
+        "withAdminOption": Property("bool", default=False, fixed=True, reads="bool_or(admin_option)"),
+    }
 
     def identify(self, own: Values) -> str:
         """Return the official plugin's id."""
         return f"{own['role']}_{own['grantRole']}_{str(own['withAdminOption']).lower()}"
 
-    def read(self, connection: Connection, wanted: Values) -> Values | None:
-        """Return a membership; None where there is none."""
-        live = one(connection, MEMBERSHIP, wanted)
-        return live and {**wanted, **live}
-
     def apply(self, connection: Connection, _old: Values | None, wanted: Values, *, resumed: bool = False) -> None:
         """Make one role a member of another; one that stands is made anew."""
-        do(connection, "REVOKE {} FROM {}", wanted["grantRole"], wanted["role"])
-        option = " WITH ADMIN OPTION" * wanted["withAdminOption"]
-        do(connection, "GRANT {} TO {}" + option, wanted["grantRole"], wanted["role"])
+        do(connection, "REVOKE {grantRole} FROM {role}", wanted)
+        do(connection, "GRANT {grantRole} TO {role}" + " WITH ADMIN OPTION" * wanted["withAdminOption"], wanted)
 
     def delete(self, connection: Connection, old: Values) -> None:
         """End a membership, where it stands."""
-        if self.read(connection, old):
-            do(connection, "REVOKE {} FROM {}", old["grantRole"], old["role"])
+        self.drop(connection, old, "REVOKE {grantRole} FROM {role}")
 
 
 def _meant(connection: Connection, wanted: Values) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a resource type is made of: the table of its properties and what follows from that alone. Pure.
+"""What a resource type is made of: the table of its properties and what follows from that alone.
 
 A property's row says how it is checked, filled in, compared, read and set, so that no type decides that for itself.
 """
@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
+import psycopg
 from psycopg import sql
 
 from embedded.engine.provider import Failure, Values
 from embedded.engine.values import is_known
 
+Connection = psycopg.Connection[Any]
 Kind = Literal["text", "name", "int", "bool", "list", "set", "output"]
 TYPES: Mapping[str, type] = {"text": str, "name": str, "int": int, "bool": bool, "list": list, "set": list}
 
@@ -118,3 +120,10 @@ class Noun:
         missing = [name for name, prop in self.properties.items() if prop.required and news.get(name) in (None, "")]
         mistakes |= dict.fromkeys(missing, "it must be given")
         return [Failure(name, mistake) for name, mistake in mistakes.items() if mistake] or self.rules(news)
+
+
+def do(connection: Connection, statement: str, values: Mapping[str, Any]) -> None:
+    """Run a statement in which names stand in place of its braces; what is SQL already stays that."""
+    names = {key: sql.Identifier(value) for key, value in values.items() if isinstance(value, str)}
+    said = {key: value for key, value in values.items() if isinstance(value, sql.Composable)}
+    connection.execute(sql.SQL(statement).format(**names, **said))

@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
-from embedded.engine.postgresql.noun import Kind, Noun, Property
-from embedded.engine.postgresql.session import Connection, acting_for, do, one
+from embedded.engine.postgresql.noun import Connection, Kind, Noun, Property, do
 from embedded.engine.provider import Values
 from infra import sessions
+from infra.acting import acting_for
 from infra.connection import server_message
 from infra.errors import ChatdbError, DatabaseError
 
@@ -48,11 +49,11 @@ class AlreadyExistsError(ChatdbError):
 
 
 class Named(Noun):
-    """A kind of object that has a name.
+    """What has a row of its own in a catalogue.
 
     Attributes:
         keyword: What it is called in SQL.
-        catalogue: Where it is found: what follows FROM, up to its name.
+        catalogue: Where it is found: what follows FROM.
         acting: Roles whose privileges every change of it takes, besides its owners'.
     """
 
@@ -63,8 +64,8 @@ class Named(Noun):
     def read(self, connection: Connection, wanted: Values) -> Values | None:
         """Return what can be seen of an object; None where it does not exist."""
         columns = ", ".join(f'{prop.reads} AS "{name}"' for name, prop in self.properties.items() if prop.reads)
-        query = f"SELECT {columns} FROM {self.catalogue} = %(name)s"  # noqa: S608 - texts of this module
-        live = one(connection, query, wanted)
+        query = f"SELECT {columns} FROM {self.catalogue}"  # noqa: S608 - texts of this package
+        live = connection.cursor(row_factory=dict_row).execute(query, wanted).fetchone()
         return live and {name: self.properties[name].parsed(value) for name, value in live.items()}
 
     def apply(self, connection: Connection, old: Values | None, wanted: Values, *, resumed: bool = False) -> None:
@@ -88,7 +89,7 @@ class Named(Noun):
                 connection.execute(create)
                 live = self.read(connection, wanted) or {}
             if live and was != name:
-                do(connection, f"ALTER {self.keyword} {{}} RENAME TO {{}}", was, name)
+                do(connection, f"ALTER {self.keyword} {{was}} RENAME TO {{name}}", {"was": was, "name": name})
             alter = sql.SQL(f"ALTER {self.keyword} {{}} ").format(sql.Identifier(name))
             for key, prop in self.properties.items():
                 if prop.sets and wanted[key] not in (None, live.get(key, (old or {}).get(key))):
@@ -99,14 +100,14 @@ class Named(Noun):
         if live := self.read(connection, old):
             with acting_for(connection, *self.acting, live.get("owner")):
                 for statement in statements:
-                    do(connection, statement, old["name"])
+                    do(connection, statement, old)
 
 
 class Database(Named):
     """CREATE, ALTER and DROP DATABASE. CREATE says everything, as it takes no part in a transaction."""
 
     title, id, keyword, atomic = "the database {name}", "{name}", "DATABASE", False
-    catalogue = "pg_database JOIN pg_tablespace t ON t.oid = dattablespace WHERE datname"
+    catalogue = "pg_database JOIN pg_tablespace t ON t.oid = dattablespace WHERE datname = %(name)s"
     properties: ClassVar[Mapping[str, Property]] = {
         "name": Property("name", required=True, reads="datname"),
         "owner": Property("name", open=True, reads="pg_get_userbyid(datdba)", makes="OWNER {}", sets="OWNER TO {}"),
@@ -135,7 +136,9 @@ class Database(Named):
             # Only who may act as its role may end a session.
             with acting_for(connection, *{session.role for session in found}):
                 found = sessions.read(connection, databases=[name])  # since when is told to who may act as its role
-                self.drop(connection, old, "ALTER DATABASE {} IS_TEMPLATE false", "DROP DATABASE {} WITH (FORCE)")
+                self.drop(
+                    connection, old, "ALTER DATABASE {name} IS_TEMPLATE false", "DROP DATABASE {name} WITH (FORCE)"
+                )
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse) as error:
             if not found:
                 raise
@@ -155,7 +158,7 @@ class Role(Named):
     """
 
     title, id, keyword = "the role {name}", "{name}", "ROLE"
-    catalogue = "pg_roles r WHERE rolname"
+    catalogue = "pg_roles r WHERE rolname = %(name)s"
     held = "In each database that is named: REASSIGN OWNED BY {name} TO …; DROP OWNED BY {name}."
     properties: ClassVar[Mapping[str, Property]] = {
         "name": Property("name", required=True, reads="rolname"),
@@ -199,24 +202,24 @@ class Role(Named):
         super().apply(connection, old, {**wanted, "password": secret}, resumed=resumed)
         held = set((super().read(connection, wanted) or {})["roles"])
         for role in sorted(set(wanted["roles"]) - held):
-            do(connection, "GRANT {} TO {}", role, name)
+            do(connection, "GRANT {role} TO {name}", {"role": role, "name": name})
         for role in sorted(held & set(old_roles or ()) - set(wanted["roles"])):
-            do(connection, "REVOKE {} FROM {}", role, name)
+            do(connection, "REVOKE {role} FROM {name}", {"role": role, "name": name})
 
     def delete(self, connection: Connection, old: Values) -> None:
         """Drop a role; what it owns in the provider's database goes to the administrator first."""
         if not old["skipReassignOwned"]:
             with acting_for(connection, old["name"]):
-                self.drop(connection, old, "REASSIGN OWNED BY {} TO CURRENT_USER", "DROP OWNED BY {}")
+                self.drop(connection, old, "REASSIGN OWNED BY {name} TO CURRENT_USER", "DROP OWNED BY {name}")
         if not old["skipDropRole"]:
-            self.drop(connection, old, "DROP ROLE {}")
+            self.drop(connection, old, "DROP ROLE {name}")
 
 
 class Schema(Named):
     """CREATE, ALTER and DROP SCHEMA."""
 
     title, id, keyword = "the schema {name}", "{database}.{name}", "SCHEMA"
-    catalogue = "pg_namespace WHERE nspname"
+    catalogue = "pg_namespace WHERE nspname = %(name)s"
     held = "Empty it first, or set drop_cascade=True where all in it may go."
     acting = ("pg_database_owner",)
     properties: ClassVar[Mapping[str, Property]] = {
@@ -230,4 +233,4 @@ class Schema(Named):
 
     def delete(self, connection: Connection, old: Values) -> None:
         """Drop a schema; one that holds something only where `dropCascade` says so."""
-        self.drop(connection, old, "DROP SCHEMA {} " + ("CASCADE" if old["dropCascade"] else "RESTRICT"))
+        self.drop(connection, old, "DROP SCHEMA {name}" + " CASCADE" * old["dropCascade"])
