@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cli.administration import as_administrator
-from cli.targets import require, rotation_of
+from cli.targets import names_of, require, rotation_of
 from infra import access_cells, effective_access, products
 from infra.access_cells import Cell
 from infra.connection import connect
@@ -21,10 +21,11 @@ DIFFERENT = 2
 def access(options: argparse.Namespace) -> int:
     """Print the matrix of each product and return 2 where a right is not declared or a declared one is missing."""
     reports = []
-    rotation = rotation_of(options)
+    rotation, names = rotation_of(options), names_of(options)
     for name in require(options):
         with connect(as_administrator(options, name)) as connection:
-            reports.append(effective_access.report(connection, products.load(name), rotation=rotation))
+            product = products.load(name)
+            reports.append(effective_access.report(connection, product, names=names.get(name), rotation=rotation))
     if options.json:
         print(json.dumps([as_dict(report) for report in reports], ensure_ascii=False))
     else:

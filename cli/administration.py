@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from cli.context import server_of, stack_name
+from cli.context import server_of, stack_name, structured_setting
 from cli.direct import direct
 from cli.targets import resolve
 from infra import products
@@ -31,7 +31,9 @@ def as_owner(stack: str, product: Product, engine: str = "auto") -> Target:
 
     For what the application brings itself: its tables must stand before the first update can come to its end.
     """
-    return administrator(stack, engine).to(database=product.database, role=role_names(product).owner)
+    given: dict[str, dict[str, str]] = structured_setting(stack, "roleNames") or {}
+    names = role_names(product, given.get(product.name))
+    return administrator(stack, engine).to(database=product.database, role=names.owner)
 
 
 def administrator(stack: str, engine: str = "auto") -> Target:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli.administration import as_administrator
-from cli.targets import require
+from cli.targets import names_of, require
 from infra import products
 from infra.audit import runner, sarif
 from infra.audit.model import Finding, Report
@@ -22,10 +22,10 @@ COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cy
 
 def audit(options: argparse.Namespace) -> int:
     """Ask every rule of each product and return 2 where one is broken."""
-    reports = []
+    reports, names = [], names_of(options)
     for name in require(options):
         with connect(as_administrator(options, name)) as connection:
-            reports.append(runner.audit(connection, products.load(name)))
+            reports.append(runner.audit(connection, products.load(name), names=names.get(name)))
     findings = runner.once(reports)
     if options.sarif:
         _write(Path(options.sarif), reports, findings)

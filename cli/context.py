@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,20 @@ def setting(stack: str, key: str) -> Any:
     from embedded.settings import stack_values
 
     return stack_values(project(), stack).get(f"chatdb:{key}")
+
+
+def structured_setting(stack: str, key: str) -> Any:
+    """Return a setting that is a list or a map, which a file may have as JSON in a string.
+
+    None where the file has none, or none that can be read: what is wrong with it, the program says.
+    """
+    found = setting(stack, key)
+    if not isinstance(found, str):
+        return found
+    try:
+        return json.loads(found)
+    except ValueError:
+        return None
 
 
 def require_running(stack: str) -> None:

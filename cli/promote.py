@@ -15,7 +15,7 @@ from cli import engines, proof, returning, stacks
 from cli import promotion_difference as difference
 from cli.confirmation import ask
 from cli.console import out
-from cli.context import project, setting
+from cli.context import project, setting, structured_setting
 from infra import products, promotion
 from infra.errors import ChatdbError
 
@@ -72,8 +72,8 @@ def _source(stack: str, named: str | None) -> str:
 
 def _products(stack: str) -> list[str]:
     """Return the products of a stack, as its file has them."""
-    found = setting(stack, "products")
-    return products.names() if found is None else list(json.loads(found) if isinstance(found, str) else found)
+    found = structured_setting(stack, "products")
+    return products.names() if found is None else list(found)
 
 
 def _judge(source: str, stack: str, names: Sequence[str], outputs: Mapping[str, Any]) -> list[promotion.Wanted]:

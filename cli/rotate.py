@@ -15,10 +15,10 @@ from cli.console import err, out
 from cli.context import project, require_running, setting, stack_name
 from cli.engines import stack_outputs
 from cli.targets import from_outputs
-from infra import products, rotation, sessions
+from infra import rotation, sessions
 from infra.connection import connect
 from infra.errors import ChatdbError
-from infra.naming import role_names
+from infra.naming import RoleNames
 from infra.rotation import Login
 
 
@@ -33,7 +33,7 @@ def rotate(options: argparse.Namespace) -> int:
     begun = wanted > done
     # A rotation that did not end is gone on with: one more would end passwords that clients still use.
     wanted = wanted if begun else done + 1
-    names = {name: rotation.logins(role_names(products.load(name)), wanted) for name in outputs["products"]}
+    names = {name: rotation.logins(RoleNames(**facts["roles"]), wanted) for name, facts in outputs["products"].items()}
     if not begun and not options.even_if_used:
         _refuse_if_used(outputs, stack, names)
     err.print(f"rotation {wanted} of stack {stack}{': begun before, gone on with' if begun else ''}")

@@ -20,6 +20,7 @@ from infra.errors import ChatdbError, unknown_name
 
 if TYPE_CHECKING:
     from infra.aws import Access
+    from infra.naming import RoleNames
 
 
 def from_stack(stack: str, product: str, role: str, options: argparse.Namespace) -> Target:
@@ -77,6 +78,22 @@ def rotation_of(options: argparse.Namespace) -> int | None:
     if direct(options) is not None:
         return None
     return int(stack_outputs(options.stack or DEFAULT_STACK, options, show_secrets=False).get("rotation", 1))
+
+
+def names_of(options: argparse.Namespace) -> dict[str, RoleNames]:
+    """Return the roles of each product as the command's stack names them; none where a database is named without one.
+
+    Raises:
+        ChatdbError: the stack is not up, or was never up as a whole.
+    """
+    if direct(options) is not None:
+        return {}
+    from infra.naming import RoleNames
+
+    stack = options.stack or DEFAULT_STACK
+    outputs = stack_outputs(stack, options, show_secrets=False)
+    _require_finished(outputs, stack)
+    return {name: RoleNames(**facts["roles"]) for name, facts in outputs["products"].items()}
 
 
 def stack_products(stack: str, options: argparse.Namespace) -> list[str]:

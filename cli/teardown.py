@@ -15,7 +15,7 @@ from typing import Any
 
 from cli import backup, engines, stack_settings
 from cli.administration import administrator
-from cli.context import has_state, project, server_of, setting, stack_folder
+from cli.context import has_state, project, server_of, setting, stack_folder, structured_setting
 from infra import products
 from infra.backup import reading
 from infra.connection import connect
@@ -173,8 +173,5 @@ def departing(stack: str, options: argparse.Namespace) -> list[str]:
 
 def named(stack: str) -> list[str]:
     """Return the products that the stack's file names."""
-    found = setting(stack, "products")
-    if found is None:
-        return products.names()
-    names: list[str] = json.loads(found) if isinstance(found, str) else list(found)
-    return names
+    found = structured_setting(stack, "products")
+    return products.names() if found is None else list(found)

@@ -71,7 +71,7 @@ def _values(found: dict[str, Any]) -> str:
         return ", ".join(f"`{word}`" for word in found["enum"])
     if "minimum" in found and "maximum" in found:
         return f"{found['minimum']} to {found['maximum']}"
-    return {"boolean": "`true`, `false`", "array": "a list", "string": "text"}[found["type"]]
+    return {"boolean": "`true`, `false`", "array": "a list", "object": "a map", "string": "text"}[found["type"]]
 
 
 def _default(key: str, found: dict[str, Any]) -> str:

@@ -79,6 +79,7 @@ def declare_table_grants(
 
 def declare_review(
     product: Product,
+    names: RoleNames,
     *,
     database: postgresql.Database,
     server: Server,
@@ -90,6 +91,7 @@ def declare_review(
         f"{product.name}-access",
         product=product.name,
         connection={**server.administrator(), "database": database.name},
+        roles=names.by_kind,
         audit_on_up=settings.audit_on_up,
         rotation=settings.rotation,
         opts=opts,

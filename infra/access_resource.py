@@ -19,7 +19,7 @@ from infra.access_review import Look
 from infra.audit.model import Report
 from infra.connection import connect, explained
 from infra.errors import ChatdbError, ConnectionFailedError
-from infra.naming import role_names
+from infra.naming import RoleNames, role_names
 from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, is_known, target_of
 from infra.rotation import FIRST
 
@@ -92,11 +92,14 @@ class AccessProvider(PlainErrorProvider):
 
 def _declared(props: Mapping[str, Any]) -> access_declared.Rights:
     product = products.load(props["product"])
-    names = role_names(product)
-    rotation = _rotation(props)
     return access_declared.declare(
-        product, names, database=product.database, major=NEWEST_MAJOR, rotation=rotation
+        product, _names(props), database=product.database, major=NEWEST_MAJOR, rotation=_rotation(props)
     ).rights
+
+
+def _names(props: Mapping[str, Any]) -> RoleNames:
+    """Return the product's roles; a state from before they could be named has the product's own names."""
+    return role_names(products.load(props["product"]), props.get("roles"))
 
 
 def _rotation(props: Mapping[str, Any]) -> int:
@@ -110,6 +113,7 @@ def _look(props: Mapping[str, Any], former: access_record.Record) -> Look:
         return access_review.look(
             connection,
             products.load(props["product"]),
+            _names(props),
             former=former,
             audited=props["auditOnUp"] != "off",
             rotation=_rotation(props),
@@ -158,14 +162,14 @@ def _settled(props: dict[str, Any], *, former: access_record.Record) -> dict[str
         AuditFailedError: the baseline is broken, and the stack says that this fails an update.
     """
     target = target_of(props)
-    product = products.load(props["product"])
+    product, names = products.load(props["product"]), _names(props)
     audited, rotation = props["auditOnUp"] != "off", _rotation(props)
     state = "What the program declares is made; run again to go on."
     with explained(f"cannot review the access of {product.name}", target, state=state), connect(target) as connection:
-        found = access_review.look(connection, product, former=former, audited=audited, rotation=rotation)
+        found = access_review.look(connection, product, names, former=former, audited=audited, rotation=rotation)
         unmended = access_review.settle(connection, found.repairs)
         if found.repairs:
-            found = access_review.look(connection, product, former=former, audited=audited, rotation=rotation)
+            found = access_review.look(connection, product, names, former=former, audited=audited, rotation=rotation)
             # Whatever is still there is left, and tried once.
             unmended = {one.sentence: unmended.get(one.sentence, UNCHANGED) for one in found.repairs}
     if found.audit and found.audit.findings and props["auditOnUp"] == "fail":
@@ -246,10 +250,12 @@ class Access(Resource, module="chatdb", name="Access"):
         *,
         product: str,
         connection: Mapping[str, Any],
+        roles: Mapping[str, str],
         audit_on_up: str,
         rotation: int,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         computed = dict.fromkeys(("changes", "drift", "findings", "audit"))
-        props = {**connection, **computed, "product": product, "auditOnUp": audit_on_up, "rotation": rotation}
+        about = {"product": product, "roles": dict(roles), "auditOnUp": audit_on_up, "rotation": rotation}
+        props = {**connection, **computed, **about}
         super().__init__(AccessProvider(), name, props, opts)

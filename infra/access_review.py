@@ -19,6 +19,7 @@ from infra.access_record import Record
 from infra.audit import runner
 from infra.audit.model import Report
 from infra.connection import server_message
+from infra.naming import RoleNames
 from infra.products import Product
 
 # The mend of what does not stand at all: no statement, the program makes it.
@@ -48,18 +49,25 @@ class Look:
 
 
 def look(
-    connection: psycopg.Connection[Any], product: Product, *, former: Record, audited: bool, rotation: int | None = None
+    connection: psycopg.Connection[Any],
+    product: Product,
+    names: RoleNames,
+    *,
+    former: Record,
+    audited: bool,
+    rotation: int | None = None,
 ) -> Look:
     """Return how a product's access stands.
 
     Args:
         connection: The product's database, as the administrator.
         product: The product.
+        names: Its roles.
         former: What the last update declared: what is not declared any more is taken back.
         audited: Whether the audit is asked too.
         rotation: The stack's rotation, which says which logins are declared; by what stands where it is not known.
     """
-    report = effective_access.report(connection, product, rotation=rotation)
+    report = effective_access.report(connection, product, names=names, rotation=rotation)
     pairs = _pairs(report.declared, access_record.rights(former, report.access.major))
     held = access_sentences.held(report.access)
     repairs = tuple(one for one in report.drift if _is_ours(one, pairs))
@@ -67,7 +75,7 @@ def look(
         changes=tuple(access_sentences.sentences({pair: held.get(pair, NOTHING) for pair in pairs}, pairs)),
         repairs=repairs,
         drift=tuple(one for one in report.drift if one not in repairs),
-        audit=runner.audit(connection, product) if audited else None,
+        audit=runner.audit(connection, product, names=names) if audited else None,
     )
 
 

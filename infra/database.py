@@ -51,7 +51,7 @@ class ChatDatabase(pulumi.ComponentResource):
     def __init__(self, name: str, arguments: Arguments, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("chatdb:index:ChatDatabase", name, None, opts)
         product, server, settings = arguments.product, arguments.server, arguments.settings
-        names = role_names(product)
+        names = role_names(product, settings.role_names.get(product.name))
         kept = settings.on_destroy == "keep"
         guarded = settings.protected and not settings.destroy_confirmation
         shared = pulumi.ResourceOptions(
@@ -102,6 +102,7 @@ class ChatDatabase(pulumi.ComponentResource):
         table_grants = access.declare_table_grants(product, names, database=database, opts=_after(inside, [migrations]))
         review = access.declare_review(
             product,
+            names,
             database=database,
             server=server,
             settings=settings,
@@ -132,7 +133,7 @@ class ChatDatabase(pulumi.ComponentResource):
                 "version": migrations.version,
                 "digest": migrations.digest,
                 "database": database.name,
-                "roles": {"owner": names.owner, **names.logins},
+                "roles": names.by_kind,
                 **({"secrets": secrets} if secrets else {}),
             }
         )

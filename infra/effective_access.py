@@ -27,7 +27,7 @@ from infra.access_matrix import (
     Thing,
     ordered,
 )
-from infra.naming import role_names
+from infra.naming import RoleNames, role_names
 from infra.products import Product
 
 
@@ -40,15 +40,22 @@ class Report(NamedTuple):
     drift: tuple[Drift, ...]
 
 
-def report(connection: psycopg.Connection[Any], product: Product, *, rotation: int | None = None) -> Report:
+def report(
+    connection: psycopg.Connection[Any],
+    product: Product,
+    *,
+    names: RoleNames | None = None,
+    rotation: int | None = None,
+) -> Report:
     """Compare what can be done in a product's database with what is declared.
 
     Args:
         connection: The product's database, as any role that may connect: the catalogue is open to all.
         product: The product.
+        names: Its roles as the stack names them; the product's own names where None.
         rotation: The stack's rotation, where it is known: it says which logins are declared.
     """
-    names = role_names(product)
+    names = names or role_names(product)
     access = read(connection, owner=names.owner)
     declared = access_declared.declare(
         product, names, database=access.database, major=access.major, access=access, rotation=rotation

@@ -1,12 +1,14 @@
 """Name roles and resources. Pure.
 
-One place decides every name, so that grants, migrations and messages agree. PostgreSQL cuts identifiers at 63 bytes;
-a product's name is short enough (a test asserts it).
+One place decides every name, so that grants, migrations and messages agree: a stack's setting `roleNames`, and where
+that says nothing the product's own. PostgreSQL cuts identifiers at 63 bytes; a product's name is short enough (a test
+asserts it), and the setting's are checked by `infra.settings.roles`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from infra.privileges import tables_of
 from infra.products import Product
@@ -33,6 +35,11 @@ class RoleNames:
     analytics: str = ""
 
     @property
+    def by_kind(self) -> dict[str, str]:
+        """Every role by what it is for, as a stack's outputs have them."""
+        return {"owner": self.owner, **self.logins}
+
+    @property
     def logins(self) -> dict[str, str]:
         """The roles that log in, by what they are for."""
         return {"migrator": self.migrator, **self.serving}
@@ -49,12 +56,18 @@ class RoleNames:
         return {kind: f"{name}_b" for kind, name in self.serving.items()}
 
 
-def role_names(product: Product) -> RoleNames:
-    """Return the role names of a product."""
-    return RoleNames(
+def role_names(product: Product, given: Mapping[str, str] | None = None) -> RoleNames:
+    """Return the role names of a product.
+
+    Args:
+        product: The product.
+        given: Names that stand in for the product's own, by what a role is for; all of them or a few.
+    """
+    default = RoleNames(
         owner=f"{product.name}_owner",
         migrator=f"{product.name}_migrator",
         app=product.app_role,
         readonly=f"{product.name}_readonly",
         analytics=f"{product.name}_analytics" if tables_of(product.name, "analytics") else "",
     )
+    return replace(default, **given) if given else default

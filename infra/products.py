@@ -60,6 +60,7 @@ class Product:
         confirmation: What a person types to let its data be deleted.
         warning: What is lost then, in one sentence.
         app_role: Login of the product's service.
+        roles_in_migrations: Which of its roles the migrations name, so that no stack may name them otherwise.
         prerequisites: Tables of the application, in the order in which they are checked.
         folder: `schema/<product>`.
     """
@@ -72,6 +73,7 @@ class Product:
     confirmation: str
     warning: str
     app_role: str
+    roles_in_migrations: tuple[str, ...]
     prerequisites: tuple[Prerequisite, ...]
     folder: Path
 
@@ -126,6 +128,7 @@ def _parse(name: str, data: dict[str, Any], folder: Path) -> Product:
         confirmation=data["confirmation"],
         warning=data["warning"],
         app_role=data.get("app_role", f"{name}_app"),
+        roles_in_migrations=tuple(data.get("roles_in_migrations", ())),
         prerequisites=tuple(Prerequisite(**entry) for entry in data.get("prerequisites", [])),
         folder=folder,
     )

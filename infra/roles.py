@@ -5,7 +5,9 @@ Reads `infra.naming` and `infra.rotation`, decides nothing itself. Called by `in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_postgresql as postgresql
@@ -64,17 +66,29 @@ def declare_roles(
         settings: Limits, timeouts and rotation of the logins.
         opts: Parent, provider and protection that all of them share.
     """
-    owner = postgresql.Role(f"{product.name}-owner", name=names.owner, login=False, opts=opts)
     logins = rotation.logins(names, settings.rotation)
-    credentials = {
+    # The credential of the service refuses what may not be changed: all else waits for it, so that nothing is touched.
+    guarded = {"product": product.name, "roles": names.by_kind, "stackRotation": settings.rotation}
+    first = next(login for login in logins if login.role == names.app)
+    credentials = {names.app: _declare_credential(product, first, opts, guarded=guarded)}
+    opts = merged(opts, depends_on=[credentials[names.app]])
+    credentials |= {
         login.role: _declare_credential(product, login, opts)
         for login in logins
-        if login.role != names.migrator or not server.iam
+        if login != first and (login.role != names.migrator or not server.iam)
     }
-    roles = {
-        login.role: _declare_login(product, login, credentials.get(login.role), settings=settings, opts=opts)
-        for login in logins
-    }
+    owner = postgresql.Role(f"{product.name}-owner", name=names.owner, login=False, opts=opts)
+    roles = {names.owner: owner}
+    for login in logins:
+        acts_as = _acts_as(login, names, server)
+        roles[login.role] = _declare_login(
+            product,
+            login,
+            credentials.get(login.role),
+            acts_as=acts_as,
+            settings=settings,
+            opts=merged(opts, depends_on=[roles[role] for role in acts_as if role in roles]),
+        )
     memberships = [
         postgresql.GrantRole(
             f"{product.name}-migrator-acts-as-owner",
@@ -90,7 +104,13 @@ def declare_roles(
                 f"{product.name}-administrator-acts-as-owner",
                 role=server.username,
                 grant_role=names.owner,
-                opts=merged(opts, depends_on=[owner, memberships[0]], deleted_with=owner),
+                # There the plugin reads the ADMIN that came with making the role, and would make this anew each time.
+                opts=merged(
+                    opts,
+                    depends_on=[owner, memberships[0]],
+                    deleted_with=owner,
+                    ignore_changes=["withAdminOption"],
+                ),
             )
         )
     if server.iam:
@@ -137,17 +157,32 @@ def declare_roles(
         current=current,
         credentials={kind: credentials[role] for kind, role in current.items() if role in credentials},
         logins={login.role: credentials.get(login.role) for login in logins},
-        all=(owner, *roles.values(), *memberships, role_settings),
+        all=(*roles.values(), *memberships, role_settings),
     )
 
 
-def _declare_credential(product: Product, login: Login, opts: pulumi.ResourceOptions) -> Credential:
+def _acts_as(login: Login, names: RoleNames, server: Server) -> list[str]:
+    """Return the roles that a login is a member of."""
+    if login.role == names.migrator:
+        return [names.owner, IAM_ROLE] if server.iam else [names.owner]
+    return [login.base] if login.role != login.base else []
+
+
+def _declare_credential(
+    product: Product, login: Login, opts: pulumi.ResourceOptions, *, guarded: Mapping[str, Any] | None = None
+) -> Credential:
     """Declare the password of a login; its generation makes a new one."""
     return Credential(
         f"{product.name}-{login.label}-credential",
         role=login.role,
         rotation=login.generation,
-        opts=pulumi.ResourceOptions(parent=opts.parent, retain_on_delete=opts.retain_on_delete, protect=opts.protect),
+        guarded=guarded,
+        opts=pulumi.ResourceOptions(
+            parent=opts.parent,
+            depends_on=opts.depends_on,
+            retain_on_delete=opts.retain_on_delete,
+            protect=opts.protect,
+        ),
     )
 
 
@@ -156,6 +191,7 @@ def _declare_login(
     login: Login,
     credential: Credential | None,
     *,
+    acts_as: list[str],
     settings: StackSettings,
     opts: pulumi.ResourceOptions,
 ) -> postgresql.Role:
@@ -177,8 +213,9 @@ def _declare_login(
         connection_limit=limited.connections if limited else None,
         statement_timeout=limited.statement_timeout if limited else None,
         idle_in_transaction_session_timeout=settings.idle_in_transaction_timeout if limited else None,
-        # A refresh fills `roles` with what GrantRole granted, and the next update would revoke it again.
-        opts=merged(opts, ignore_changes=["roles"]),
+        # Each change of a role has the plugin revoke every membership that is not listed here, GrantRole's too.
+        roles=acts_as,
+        opts=opts,
     )
 
 

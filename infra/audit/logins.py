@@ -68,7 +68,8 @@ FROM role AS r WHERE r.serves AND r.login AND r.connection_limit = -1
 SELECT r.name, 'its search_path is ' || c.value,
        c.alter_role || ' SET search_path = ' || quote_ident(%(schema)s)
 FROM role AS r JOIN configured AS c ON c.role = r.oid AND c.name = 'search_path'
-WHERE r.login AND EXISTS (
+-- Who creates in the product's own schema is a finding of its own, and its mend.
+WHERE r.login AND btrim(c.value, ' "') <> %(schema)s AND EXISTS (
     SELECT FROM unnest(string_to_array(c.value, ',')) AS s
     WHERE btrim(s, ' "') = '$user' OR EXISTS (
         SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a

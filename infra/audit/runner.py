@@ -14,12 +14,18 @@ from infra.audit.model import GROUND, SEVERITIES, Finding, Report, Rule, Uncheck
 from infra.audit.rules import RULES
 from infra.effective_access import same_moment
 from infra.migrations import snapshot
-from infra.naming import LEDGER_SCHEMA, role_names
+from infra.naming import LEDGER_SCHEMA, RoleNames, role_names
 from infra.privileges import tables_of
 from infra.products import Product
 
 
-def audit(connection: psycopg.Connection[Any], product: Product, *, rules: Sequence[Rule] = RULES) -> Report:
+def audit(
+    connection: psycopg.Connection[Any],
+    product: Product,
+    *,
+    rules: Sequence[Rule] = RULES,
+    names: RoleNames | None = None,
+) -> Report:
     """Return where a product's database breaks the baseline.
 
     Args:
@@ -27,8 +33,9 @@ def audit(connection: psycopg.Connection[Any], product: Product, *, rules: Seque
             told as unchecked, with the reason.
         product: The product.
         rules: The rules; all of them unless given.
+        names: The product's roles as the stack names them; the product's own names where None.
     """
-    parameters = _parameters(product)
+    parameters = _parameters(product, names or role_names(product))
     major = connection.info.server_version // 10000
     findings: list[Finding] = []
     held: list[Rule] = []
@@ -92,11 +99,10 @@ def once(reports: Sequence[Report]) -> list[Finding]:
     return sorted(seen.values(), key=lambda finding: SEVERITIES.index(finding.rule.severity))
 
 
-def _parameters(product: Product) -> dict[str, Any]:
+def _parameters(product: Product, names: RoleNames) -> dict[str, Any]:
     """Return what the queries ask for by name."""
-    names = role_names(product)
     seconds = {f"{kind}_b": name for kind, name in names.seconds.items()}
-    kinds = {"owner": names.owner, **names.logins, **seconds}
+    kinds = {**names.by_kind, **seconds}
     newest = snapshot.load(product, snapshot.newest(product))
     return {
         "roles": list(kinds.values()),

@@ -86,6 +86,8 @@ def _sentences(entry: dict[str, Any]) -> list[str]:
         close = difflib.get_close_matches(key, fields, n=1)
         meant = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}"
         return [f"{key}: there is no such key; {meant}"]
-    reason = entry["msg"][0].lower() + entry["msg"][1:]
+    # Where in a map the mistake is; pydantic adds "[key]" where it is a key.
+    place = ".".join(str(part) for part in entry["loc"][1:] if part != "[key]" and not isinstance(part, int))
+    reason = (f"{place}: " if place else "") + entry["msg"][0].lower() + entry["msg"][1:]
     example = (StackSettings.model_fields[fields[key]].examples or [""])[0]
     return [f"{key}: {reason}; for example {example}"]

@@ -1,4 +1,4 @@
-"""The keys about a product's login roles: their passwords' rotation, what they may take of the server.
+"""The keys about a product's roles: their names, their passwords' rotation, what they may take of the server.
 
 Part of `infra.settings.model`.
 """
@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
+from infra.settings.decoding import from_json
+
+RoleKind = Annotated[str, Field(pattern="^(owner|migrator|app|readonly|analytics)$")]
+# An identifier that needs no quotes; a login's second has two characters more, and PostgreSQL cuts at 63.
+RoleName = Annotated[str, Field(pattern="^[a-z_][a-z0-9_]*$", max_length=61)]
 Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
 
 
 class LoginSettings(BaseModel):
-    """Rotation, limits and timeouts of the logins; times are in milliseconds, where 0 means no limit."""
+    """Names, rotation, limits and timeouts of the roles; times are in milliseconds, where 0 means no limit."""
 
+    role_names: Annotated[dict[str, dict[RoleKind, RoleName]], BeforeValidator(from_json)] = Field(
+        default={},
+        description="Roles named otherwise than PRODUCT_owner, PRODUCT_app and so on, by product and what they are "
+        "for; only before the product is brought up first.",
+        examples=['{"lyra": {"app": "lyra_service"}}'],
+    )
     rotation: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=1,
         description="Passwords the logins are at: one more makes new ones; the former stay valid until the next.",

@@ -6,8 +6,7 @@ Pure. Called by `infra.settings`. Keys of one subject stand together: `server`, 
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -16,20 +15,11 @@ from infra import products
 from infra.aws import Access
 from infra.settings import rules
 from infra.settings.aws import AwsSettings
+from infra.settings.decoding import from_json
 from infra.settings.logins import LoginSettings
 from infra.settings.promotion import PromotionSettings
 from infra.settings.server import ServerSettings
 from infra.settings.teardown import TeardownSettings
-
-
-def _from_json(value: Any) -> Any:
-    """Decode a list as Pulumi hands it over: JSON in a string; what is none stays, for pydantic to refuse."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 class StackSettings(ServerSettings, AwsSettings, LoginSettings, PromotionSettings, TeardownSettings):
@@ -37,7 +27,7 @@ class StackSettings(ServerSettings, AwsSettings, LoginSettings, PromotionSetting
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True)
 
-    products: Annotated[tuple[str, ...], BeforeValidator(_from_json)] = Field(
+    products: Annotated[tuple[str, ...], BeforeValidator(from_json)] = Field(
         default_factory=lambda: tuple(products.names()),
         description="Products this stack carries; all of them where the key is absent.",
         examples=['["lyra", "storefront"]'],

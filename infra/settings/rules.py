@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from infra import products
+from infra.settings.roles import role_mistakes
 
 if TYPE_CHECKING:
     from infra.settings.model import StackSettings
@@ -21,6 +22,7 @@ def contradictions(settings: StackSettings) -> list[str]:
     """Return every contradiction between keys, a line each: `key: what is wrong; for example …`."""
     return [
         *_product_mistakes(settings.products),
+        *role_mistakes(settings),
         *_server_mistakes(settings),
         *_aws_mistakes(settings),
         *_production_mistakes(settings),

@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from embedded.server import ServerFile
 from infra import products
 from tests.stack.test_bad_input import own
+from tests.support.postgres import make_managed_admin
 from tests.support.project import Project, copied_project
 
 pytestmark = pytest.mark.skipif(
@@ -154,6 +156,26 @@ def test_the_gate_stops_preview_and_update_before_anything_is_made(cli: Cli, own
         assert "Traceback" not in said
     made = json.loads(cli.succeed("stack", "export", "--stack", "live"))["deployment"].get("resources", [])
     assert [resource["type"] for resource in made if not resource["type"].startswith("pulumi:")] == []
+
+
+def test_a_managed_administrators_stack_is_rotated_and_keeps_every_membership(cli: Cli, own_server: ServerFile) -> None:
+    """The plugin's update of a role revokes what its `roles` does not list, and it reads ADMIN where none was asked."""
+    managed = make_managed_admin(own_server)
+    (cli.project.folder / "server.json").write_text(json.dumps(asdict(managed)))
+    wanted = {"serverFile": "server.json", "standIns": True, "onDestroy": "drop", "products": ["lyra"]}
+    cli.project.write_stack("own", wanted)
+    for step in (["up"], ["rotate"], ["rotate"]):
+        cli.project.succeed(*step, "--stack", "own", "--yes")
+        cli.succeed("preview", "--stack", "own", "--expect-no-changes")
+        assert cli.project.chatdb("access", "--stack", "own", "--product", "lyra").returncode == 0
+    cli.succeed("refresh", "--yes", "--stack", "own", "--expect-no-changes")
+    cli.project.succeed("config", "set", "--stack", "own", "chatdb:rotation", "1")
+    done = cli.run("up", "--yes", "--skip-preview", "--stack", "own")
+    assert done.returncode != 0
+    assert "chatdb:rotation goes back from 3 to 1" in done.stdout + done.stderr
+    cli.project.succeed("config", "set", "--stack", "own", "chatdb:rotation", "3")
+    cli.succeed("preview", "--stack", "own", "--expect-no-changes")
+    cli.project.succeed("destroy", "--stack", "own", "--yes")
 
 
 def test_a_mistake_in_the_settings_reads_the_same(cli: Cli) -> None:

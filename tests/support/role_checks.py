@@ -12,8 +12,9 @@ from typing import Any
 import psycopg
 
 from embedded.server import ServerFile
-from infra import naming, products
+from infra import products
 from infra.connection import Target, connect
+from infra.naming import RoleNames
 from tests.support.project import Project
 from tests.support.role_cases import OF_ALL, OF_MIGRATOR, PARENTS, ROLES, USER, Case, cases
 from tests.support.standing import Standing
@@ -44,7 +45,8 @@ def check_roles(standing: Standing, *, superuser: ServerFile | None = None) -> N
     """Assert that each login that clients are given may what it may and no more, in every product of the stack."""
     found = outputs(standing.project, standing.stack)
     for name in found["products"]:
-        assert wrong(logins(found, superuser or standing.server, name), name) == []
+        names = RoleNames(**found["products"][name]["roles"])
+        assert wrong(logins(found, superuser or standing.server, name), name, names) == []
 
 
 def every_case(name: str) -> tuple[Case, ...]:
@@ -57,15 +59,15 @@ def every_case(name: str) -> tuple[Case, ...]:
     )
 
 
-def wrong(reached: dict[str, Target], name: str) -> list[tuple[str, str, str, str]]:
+def wrong(reached: dict[str, Target], name: str, names: RoleNames) -> list[tuple[str, str, str, str]]:
     """Return each case that does not end as it should: login, statement, what was expected, what came.
 
     Args:
         reached: The logins by what they are for.
         name: The product.
+        names: Its roles.
     """
     product = products.load(name)
-    names = naming.role_names(product)
     table = f"{product.schema}.{product.tables[0]}"
     said = {
         "schema": product.schema,

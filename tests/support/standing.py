@@ -50,8 +50,16 @@ class Standing:
 
 
 @contextmanager
-def brought_up(server: ServerFile | None = None, *, names: tuple[str, ...] = PRODUCTS) -> Iterator[Standing]:
-    """Bring the products up for the length of the block, on a server of the stack's own or on the one that is given."""
+def brought_up(
+    server: ServerFile | None = None, *, names: tuple[str, ...] = PRODUCTS, **more: Any
+) -> Iterator[Standing]:
+    """Bring the products up for the length of the block, on a server of the stack's own or on the one that is given.
+
+    Args:
+        server: The server.
+        names: The products.
+        more: Further settings of the stack.
+    """
     with copied_project() as project:
         stack = "dev"
         file = f".chatdb/{stack}/server/server.json"
@@ -59,7 +67,7 @@ def brought_up(server: ServerFile | None = None, *, names: tuple[str, ...] = PRO
             # A server file elsewhere than in the stack's folder is somebody else's server.
             file = "server.json"
             (project.folder / file).write_text(json.dumps(asdict(server)), encoding="utf-8")
-        settings = {"serverFile": file, "standIns": True, "onDestroy": "drop", "products": list(names)}
+        settings = {"serverFile": file, "standIns": True, "onDestroy": "drop", "products": list(names), **more}
         project.write_stack(stack, settings)
         project.succeed("up", "--stack", stack, "--yes")
         found = server or EmbeddedServer(project.folder / ".chatdb" / stack / "server").read()

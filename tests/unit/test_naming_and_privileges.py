@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from infra import naming, privileges, products
@@ -33,6 +35,27 @@ def test_no_two_products_share_a_role_or_a_database() -> None:
 def test_the_service_of_futureguide_is_fg_user() -> None:
     """Its document says so, and its policies name it."""
     assert naming.role_names(products.load("futureguide")).app == "fg_user"
+
+
+def test_a_stack_may_name_some_roles_otherwise_and_the_second_logins_follow() -> None:
+    """What it does not name keeps the product's own name."""
+    names = naming.role_names(products.load("lyra"), {"app": "lyra_service", "owner": "chat_owner"})
+    assert names.by_kind == {
+        "owner": "chat_owner",
+        "migrator": "lyra_migrator",
+        "app": "lyra_service",
+        "readonly": "lyra_readonly",
+    }
+    assert names.seconds == {"app": "lyra_service_b", "readonly": "lyra_readonly_b"}
+
+
+@pytest.mark.parametrize("product", ALL, ids=lambda product: product.name)
+def test_a_product_says_which_of_its_roles_the_migrations_name(product: products.Product) -> None:
+    """No stack may give those another name."""
+    text = "".join(file.read_text() for file in product.migrations_folder.glob("*.sql"))
+    words = set(re.findall(r"\w+", text))
+    named = [kind for kind, name in naming.role_names(product).by_kind.items() if name in words]
+    assert named == list(product.roles_in_migrations)
 
 
 @pytest.mark.parametrize("product", ALL, ids=lambda product: product.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from infra import naming, products, rotation
@@ -46,11 +48,38 @@ def test_the_migrator_has_one_login_and_a_new_password_each_time() -> None:
     ]
 
 
-def test_a_rotation_never_goes_back() -> None:
+def guarded(number: int, **given: str) -> dict[str, Any]:
+    """Return the inputs of the credential that a product's roles wait for, at a rotation of its stack."""
+    names = naming.role_names(products.load("storefront"), given)
+    about = {"product": "storefront", "roles": names.by_kind, "stackRotation": number}
+    return {"role": names.app, "rotation": (number + 1) // 2, **about}
+
+
+@pytest.mark.parametrize(("was", "wanted", "goes"), [(2, 1, "goes back"), (3, 2, "goes back"), (1, 3, "jumps")])
+def test_a_rotation_neither_goes_back_nor_jumps(was: int, wanted: int, goes: str) -> None:
     """Clients would lose the password they use: refused where the inputs are checked, which a preview does."""
-    check = CredentialProvider().check
-    (failure,) = check({"role": "lyra_app", "rotation": 2}, {"role": "lyra_app", "rotation": 1}).failures
+    (failure,) = CredentialProvider().check(guarded(was), guarded(wanted)).failures
     assert failure.property == "rotation"
-    assert failure.reason.startswith("the rotation of lyra_app goes back from 2 to 1\nDETAIL: ")
-    for olds in ({}, {"rotation": 1}, {"rotation": 2}):
-        assert check(olds, {"role": "lyra_app", "rotation": 2}).failures == []
+    assert failure.reason.startswith(f"chatdb:rotation {goes} from {was} to {wanted}\nDETAIL: ")
+    assert f"HINT: Set chatdb:rotation to {was}, or to {was + 1} for new passwords" in failure.reason
+
+
+def test_the_same_rotation_and_the_next_are_taken_and_a_new_product_begins_at_any() -> None:
+    """As is one that a state from before the guard has."""
+    check = CredentialProvider().check
+    for olds in ({}, guarded(1), guarded(2), {"role": "storefront_app", "rotation": 1}):
+        assert check(olds, guarded(2)).failures == []
+
+
+def test_the_roles_of_a_product_that_stands_keep_their_names() -> None:
+    """Also those of a state from before names could be set; a first update takes any."""
+    check = CredentialProvider().check
+    before = {"role": "storefront_app", "rotation": 1}
+    for olds in (guarded(1), before):
+        (failure,) = check(olds, guarded(1, owner="shop_owner")).failures
+        assert failure.property == "roles"
+        assert failure.reason.startswith(
+            "the roles of storefront stand under other names: owner is storefront_owner, not shop_owner\nDETAIL: "
+        )
+    assert check(guarded(1, owner="shop_owner"), guarded(1, owner="shop_owner")).failures == []
+    assert check({}, guarded(1, owner="shop_owner")).failures == []

@@ -122,6 +122,55 @@ def test_every_mistake_is_reported_in_one_go() -> None:
             id="endpoint the provider does not know",
         ),
         pytest.param(
+            {"roleNames": '{"lyra": {"app": "Lyra-Service"}}'},
+            "chatdb:roleNames: lyra.app: string should match pattern '^[a-z_][a-z0-9_]*$'; "
+            'for example {"lyra": {"app": "lyra_service"}}',
+            id="role that is no plain identifier",
+        ),
+        pytest.param(
+            {"roleNames": '{"lyra": {"clerk": "x"}}'},
+            "chatdb:roleNames: lyra.clerk: string should match pattern '^(owner|migrator|app|readonly|analytics)$'; "
+            'for example {"lyra": {"app": "lyra_service"}}',
+            id="kind of role there is not",
+        ),
+        pytest.param(
+            {"roleNames": '{"lyra": {"analytics": "x"}}'},
+            "chatdb:roleNames: lyra.analytics: there is no such role; there are owner, migrator, app, readonly",
+            id="role that the product has not",
+        ),
+        pytest.param(
+            {"roleNames": '{"lyraa": {"app": "x"}}'},
+            "chatdb:roleNames: there is no product 'lyraa'; known: futureguide, insights, lyra, robotics, storefront",
+            id="roles of no product",
+        ),
+        pytest.param(
+            {"roleNames": '{"futureguide": {"app": "guide"}}'},
+            "chatdb:roleNames: futureguide.app: is guide, and the product's migrations name fg_user; leave it out",
+            id="role that migrations name",
+        ),
+        pytest.param(
+            {"roleNames": '{"lyra": {"app": "pg_lyra"}}'},
+            "chatdb:roleNames: lyra.app: pg_lyra is PostgreSQL's own; for example lyra_app",
+            id="reserved role",
+        ),
+        pytest.param(
+            {"roleNames": '{"lyra": {"readonly": "robotics_migrator"}}'},
+            "chatdb:roleNames: robotics_migrator would be lyra.readonly and robotics.migrator; "
+            "give each a name of its own",
+            id="role of two products",
+        ),
+        pytest.param(
+            {"roleNames": '{"lyra": {"app": "chat", "readonly": "chat_b"}}'},
+            "chatdb:roleNames: chat_b would be lyra.readonly and the second login of lyra.app; "
+            "give each a name of its own",
+            id="role that is a second login",
+        ),
+        pytest.param(
+            {"roleNames": '{"lyra": {"app": "admin"}}'},
+            "chatdb:roleNames: admin would be the administrator and lyra.app; give each a name of its own",
+            id="role that is the administrator",
+        ),
+        pytest.param(
             {"secretPrefix": "chat/prod"},
             "chatdb:secretPrefix: is set, and publishCredentials is not; for example publishCredentials: true",
             id="prefix of nothing",
