@@ -13,7 +13,7 @@ from cli.direct import direct
 from cli.targets import resolve
 from infra import products
 from infra.connection import Target
-from infra.naming import role_names
+from infra.naming import RoleNames, role_names
 from infra.products import Product
 
 
@@ -31,9 +31,13 @@ def as_owner(stack: str, product: Product, engine: str = "auto") -> Target:
 
     For what the application brings itself: its tables must stand before the first update can come to its end.
     """
+    return administrator(stack, engine).to(database=product.database, role=names_in(stack, product).owner)
+
+
+def names_in(stack: str, product: Product) -> RoleNames:
+    """Return a product's roles as the file of a stack names them; it needs no outputs of the stack."""
     given: dict[str, dict[str, str]] = structured_setting(stack, "roleNames") or {}
-    names = role_names(product, given.get(product.name))
-    return administrator(stack, engine).to(database=product.database, role=names.owner)
+    return role_names(product, given.get(product.name))
 
 
 def administrator(stack: str, engine: str = "auto") -> Target:

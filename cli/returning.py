@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from cli import engines, teardown
-from cli.administration import administrator
+from cli.administration import administrator, names_in
 from cli.context import has_state, project, server_of, setting, stack_folder
 from infra import products
 from infra.connection import Target
@@ -77,10 +77,9 @@ def _kept(stack: str, name: str, admin: Target) -> Any:
     from embedded import kept
     from infra import kept as on_server
     from infra import rotation
-    from infra.naming import role_names
 
     product = products.load(name)
-    names = role_names(product)
+    names = names_in(stack, product)
     logins = {login.role: f"{name}-{login.label}" for login in rotation.logins(names, rotation.FIRST + 1)}
     there = on_server.roles(admin, database=product.database, owner=names.owner, logins=list(logins), stack=stack)
     resources = {names.owner: f"{name}-owner", **logins}

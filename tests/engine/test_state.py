@@ -130,22 +130,6 @@ def test_config_set_keeps_comments_and_brings_the_salt_with_the_first_secret(toy
     assert "hush-hush" not in toy.state_text
 
 
-def test_config_set_writes_lists_and_maps_as_yaml(toy: Toy) -> None:
-    """The Pulumi CLI refuses them as text; what is no JSON stays as it was typed, for the program to refuse."""
-    declared = "  names: {type: object, default: {}}\n  all: {type: array, items: {type: string}, default: []}\n"
-    with (toy.folder / "Pulumi.yaml").open("a") as file:
-        file.write(declared)
-    for key, value in (("names", '{"a": {"b": "c"}}'), ("all", '["x", "y"]'), ("other", '["x"]')):
-        settings.set_value(toy.folder, "dev", key, value)
-    assert settings.stack_values(toy.folder, "dev") == {
-        "toy:names": {"a": {"b": "c"}},
-        "toy:all": ["x", "y"],
-        "toy:other": '["x"]',
-    }
-    settings.set_value(toy.folder, "dev", "all", "x, y")
-    assert settings.stack_values(toy.folder, "dev")["toy:all"] == "x, y"
-
-
 SETTINGS = {
     "default": ("greeting: {default: hi}", "{}", {"toy:greeting": "hi"}),
     "value": ("greeting: {value: hi}", "{}", {"toy:greeting": "hi"}),
