@@ -6,6 +6,9 @@ Called by `infra.database`. Grants that touch one object are chained by `depends
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pulumi
 import pulumi_postgresql as postgresql
 
@@ -16,6 +19,9 @@ from infra.products import Product
 from infra.roles import merged
 from infra.server import Server
 from infra.settings import StackSettings
+
+# When this run began, as Unix time.
+STARTED = time.time()
 
 
 def declare_database_grants(
@@ -97,6 +103,7 @@ def declare_review(
         opts=opts,
     )
     review.changes.apply(lambda changes: _say(product, changes, review))
+    review.mended.apply(lambda found: _own_up(product, found, review))
     review.drift.apply(lambda drift: _warn(product, drift, review))
     review.findings.apply(lambda findings: _warn(product, findings, review))
     return review
@@ -106,6 +113,13 @@ def _say(product: Product, changes: list[str] | None, review: Access) -> None:
     """Tell in a preview what changes for whom."""
     if changes and pulumi.runtime.is_dry_run():
         pulumi.log.info(f"{product.name}: " + "\n  ".join(changes), review)
+
+
+def _own_up(product: Product, found: dict[str, Any] | None, review: Access) -> None:
+    """Tell what this update put right: a login that somebody closed by hand is not opened in silence."""
+    if found and found["at"] >= STARTED:
+        for sentence in found["sentences"]:
+            pulumi.log.warn(f"{product.name}: put right: {sentence}", review)
 
 
 def _warn(product: Product, found: list[dict[str, str]] | None, review: Access) -> None:

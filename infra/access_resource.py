@@ -7,6 +7,7 @@ The names `infra.access_resource` and `AccessProvider` stand in every stack's st
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -166,16 +167,21 @@ def _settled(props: dict[str, Any], *, former: access_record.Record) -> dict[str
     audited, rotation = props["auditOnUp"] != "off", _rotation(props)
     state = "What the program declares is made; run again to go on."
     with explained(f"cannot review the access of {product.name}", target, state=state), connect(target) as connection:
-        found = access_review.look(connection, product, names, former=former, audited=audited, rotation=rotation)
+        found = first = access_review.look(
+            connection, product, names, former=former, audited=audited, rotation=rotation
+        )
         unmended = access_review.settle(connection, found.repairs)
         if found.repairs:
             found = access_review.look(connection, product, names, former=former, audited=audited, rotation=rotation)
             # Whatever is still there is left, and tried once.
             unmended = {one.sentence: unmended.get(one.sentence, UNCHANGED) for one in found.repairs}
+    put_right = [one.sentence for one in first.repairs if one.sentence not in unmended]
     if found.audit and found.audit.findings and props["auditOnUp"] == "fail":
-        raise _failed(found.audit)
+        raise _failed(found.audit, put_right)
     plain = {key: value for key, value in props.items() if key not in SEEN and key != "unseen"}
-    return {**plain, **_facts(found, unmended)}
+    # With the time, so that a later run that finds it in the state does not say it again.
+    said = {"at": time.time(), "sentences": put_right} if put_right else None
+    return {**plain, **_facts(found, unmended), "mended": said}
 
 
 def _facts(found: Look, unmended: Mapping[str, str]) -> dict[str, Any]:
@@ -219,13 +225,14 @@ def _findings(audit: Report | None) -> list[dict[str, str]]:
     ]
 
 
-def _failed(audit: Report) -> AuditFailedError:
+def _failed(audit: Report, put_right: Sequence[str]) -> AuditFailedError:
+    also = "".join(f"\n  put right: {one}" for one in put_right)
     count = len(audit.findings)
     return AuditFailedError(
         f"{audit.product} breaks the security baseline in {'one place' if count == 1 else f'{count} places'}",
         detail="".join(f"\n  {one.rule.id}  {one.object}: {one.detail}" for one in audit.findings),
         hint="Mend them, then run it again:" + "".join(f"\n  {one.mend};" for one in audit.findings),
-        state="What the program declares is made; the update counts as failed, as chatdb:auditOnUp says.",
+        state=f"What the program declares is made; the update counts as failed, as chatdb:auditOnUp says.{also}",
     )
 
 
@@ -234,12 +241,14 @@ class Access(Resource, module="chatdb", name="Access"):
 
     Attributes:
         changes: In a preview, what changes for whom, a sentence each; nothing in an update.
+        mended: What an update found otherwise than declared and put right, `sentences`, and `at` which Unix time.
         drift: What an update left: rights that nobody declared, each as a sentence with its mend.
         findings: What the security baseline finds: rule, object, detail, mend.
         audit: How many rules were asked, how many findings there are, which rules could not be asked.
     """
 
     changes: pulumi.Output[list[str] | None]
+    mended: pulumi.Output[dict[str, Any] | None]
     drift: pulumi.Output[list[dict[str, str]] | None]
     findings: pulumi.Output[list[dict[str, str]] | None]
     audit: pulumi.Output[dict[str, Any]]
@@ -255,7 +264,7 @@ class Access(Resource, module="chatdb", name="Access"):
         rotation: int,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        computed = dict.fromkeys(("changes", "drift", "findings", "audit"))
+        computed = dict.fromkeys(("changes", "mended", "drift", "findings", "audit"))
         about = {"product": product, "roles": dict(roles), "auditOnUp": audit_on_up, "rotation": rotation}
         props = {**connection, **computed, **about}
         super().__init__(AccessProvider(), name, props, opts)

@@ -165,6 +165,18 @@ def is_rotated_without_downtime(standing: Standing, superuser: ServerFile, base:
     assert (enters(first), enters(second), enters(third)) == (False, True, True)
 
 
+def a_login_that_somebody_closed_is_not_opened_in_silence(standing: Standing, superuser: ServerFile, app: str) -> None:
+    """Assert that a preview says what an update will do about it, the update what it did, and a later one nothing."""
+    with connect(superuser.target()) as connection:
+        run(connection, f"ALTER ROLE {app} NOLOGIN")
+    preview = standing.project.chatdb("preview", "--stack", standing.stack)
+    assert f"{app} may log in" in preview.stdout + preview.stderr
+    done = standing.project.chatdb("up", "--stack", standing.stack, "--yes")
+    assert f"lyra: put right: {app} is not LOGIN, which is declared" in done.stderr
+    done = standing.project.chatdb("up", "--stack", standing.stack, "--yes")
+    assert (done.stdout.startswith("nothing to do: "), "put right" in done.stderr) == (True, False)
+
+
 @pytest.mark.parametrize("kind", ["superuser", "managed"])
 @pytest.mark.parametrize("major", MAJORS)
 def test_a_whole_life(major: int, kind: str, major_server: Callable[[int], ServerFile]) -> None:
@@ -190,6 +202,8 @@ def test_a_whole_life(major: int, kind: str, major_server: Callable[[int], Serve
         carry(standing, names[:-1])
         assert standing_roles(superuser, names[-1], roles_of(names[-1], given)) == []
         all_is_as_declared(standing, superuser, given)
+        if major == 18:
+            a_login_that_somebody_closed_is_not_opened_in_silence(standing, superuser, roles_of("lyra", given).app)
         if managed:
             nobody_is_locked_out_by_a_destroy_that_fails(standing, superuser)
     assert [standing_roles(superuser, name, roles_of(name, given)) for name in names] == [[]] * len(names)
