@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cli.administration import as_administrator
 from cli.targets import names_of, require, rotation_of
-from infra import access_cells, effective_access, products
-from infra.access_cells import Cell
+from infra import products
+from infra.access import reading
+from infra.access.cells import Cell, columns, rows
 from infra.connection import connect
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def access(options: argparse.Namespace) -> int:
     for name in require(options):
         with connect(as_administrator(options, name)) as connection:
             product = products.load(name)
-            reports.append(effective_access.report(connection, product, names=names.get(name), rotation=rotation))
+            reports.append(reading.report(connection, product, names=names.get(name), rotation=rotation))
     if options.json:
         print(json.dumps([as_dict(report) for report in reports], ensure_ascii=False))
     else:
@@ -34,36 +35,36 @@ def access(options: argparse.Namespace) -> int:
     return DIFFERENT if any(report.drift for report in reports) else 0
 
 
-def as_dict(report: effective_access.Report) -> dict[str, Any]:
+def as_dict(report: reading.Report) -> dict[str, Any]:
     """Return a report for machines."""
     return {
         "product": report.product.name,
         "database": report.access.database,
-        "roles": list(access_cells.columns(report.declared, report.drift)),
+        "roles": list(columns(report.declared, report.drift)),
         "matrix": [
             {
                 "object": thing.label,
                 "kind": thing.kind,
                 "roles": {role: cell.as_dict() for role, cell in cells.items()},
             }
-            for thing, cells in access_cells.rows(report.access, report.declared, report.drift)
+            for thing, cells in rows(report.access, report.declared, report.drift)
         ],
         "drift": [drift.as_dict() for drift in report.drift],
     }
 
 
-def show(report: effective_access.Report) -> None:
+def show(report: reading.Report) -> None:
     """Print the matrix, then each drift as a sentence."""
     from rich.table import Table
 
     from cli.console import out
 
-    roles = access_cells.columns(report.declared, report.drift)
+    roles = columns(report.declared, report.drift)
     table = Table(title=f"{report.product.name}: who can do what in {report.access.database}", title_justify="left")
     table.add_column("object", overflow="fold")
     for role in roles:
         table.add_column(role, overflow="fold")
-    for thing, cells in access_cells.rows(report.access, report.declared, report.drift):
+    for thing, cells in rows(report.access, report.declared, report.drift):
         name = (
             f"{thing.kind} {thing.label}" if thing.kind in ("function", "column", "view", "sequence") else thing.label
         )

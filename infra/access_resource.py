@@ -1,7 +1,7 @@
 """Who can do what in one product's database, as a dynamic resource that stands after every grant: a thin edge.
 
 A preview says in words what changes for whom. An update puts right what is not as the program declares it, names what
-else nobody declared, and asks the security baseline, whose findings fail it by `auditOnUp`. Called by `infra.access`.
+else nobody declared, and asks the security baseline, whose findings fail it by `auditOnUp`. Called by `infra.grants`.
 The names `infra.access_resource` and `AccessProvider` stand in every stack's state: never rename them.
 """
 
@@ -14,9 +14,12 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from infra import access_declared, access_record, access_review, access_sentences, products
-from infra.access_drift import Drift
-from infra.access_review import Look
+from infra import products
+from infra.access import review, sentences
+from infra.access.declared import Rights, declare
+from infra.access.drift import Drift
+from infra.access.record import Record, record, rights
+from infra.access.review import Look
 from infra.audit.model import Report
 from infra.connection import connect, explained
 from infra.errors import ChatdbError, ConnectionFailedError
@@ -47,7 +50,7 @@ class AccessProvider(PlainErrorProvider):
         `look` counts those that saw something to act on: an update acts once on each.
         """
         inputs = {key: value for key, value in news.items() if key not in SEEN}
-        inputs["declared"] = access_record.record(_declared(news), NEWEST_MAJOR)
+        inputs["declared"] = record(_declared(news), NEWEST_MAJOR)
         inputs["look"] = int(_olds.get("look", 0))
         former = _olds.get("declared", {})
         if not is_known(*(news.get(key) for key in CONNECTION_KEYS)):
@@ -91,9 +94,9 @@ class AccessProvider(PlainErrorProvider):
         """Leave the rights: they go with their roles and their database."""
 
 
-def _declared(props: Mapping[str, Any]) -> access_declared.Rights:
+def _declared(props: Mapping[str, Any]) -> Rights:
     product = products.load(props["product"])
-    return access_declared.declare(
+    return declare(
         product, _names(props), database=product.database, major=NEWEST_MAJOR, rotation=_rotation(props)
     ).rights
 
@@ -108,10 +111,10 @@ def _rotation(props: Mapping[str, Any]) -> int:
     return int(props.get("rotation", FIRST))
 
 
-def _look(props: Mapping[str, Any], former: access_record.Record) -> Look:
+def _look(props: Mapping[str, Any], former: Record) -> Look:
     target = target_of(props)
     with explained(f"cannot look at the access of {props['product']}", target), connect(target) as connection:
-        return access_review.look(
+        return review.look(
             connection,
             products.load(props["product"]),
             _names(props),
@@ -121,10 +124,10 @@ def _look(props: Mapping[str, Any], former: access_record.Record) -> Look:
         )
 
 
-def _by_record(former: access_record.Record, declared: access_record.Record) -> dict[str, Any]:
+def _by_record(former: Record, declared: Record) -> dict[str, Any]:
     """Return what changes between two declarations, without asking a server; `unseen` where there is one before."""
-    before, after = (access_record.rights(one, NEWEST_MAJOR) for one in (former, declared))
-    changes = access_sentences.sentences(before, after)
+    before, after = (rights(one, NEWEST_MAJOR) for one in (former, declared))
+    changes = sentences.sentences(before, after)
     return {**({"changes": changes} if changes else {}), **({"unseen": True} if former else {})}
 
 
@@ -156,7 +159,7 @@ def _is_to_act(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     return bool(set(news.get("repairs", ())) - unmended) or findings != known or fails
 
 
-def _settled(props: dict[str, Any], *, former: access_record.Record) -> dict[str, Any]:
+def _settled(props: dict[str, Any], *, former: Record) -> dict[str, Any]:
     """Put right, look again where something was, and return the outputs.
 
     Raises:
@@ -167,12 +170,10 @@ def _settled(props: dict[str, Any], *, former: access_record.Record) -> dict[str
     audited, rotation = props["auditOnUp"] != "off", _rotation(props)
     state = "What the program declares is made; run again to go on."
     with explained(f"cannot review the access of {product.name}", target, state=state), connect(target) as connection:
-        found = first = access_review.look(
-            connection, product, names, former=former, audited=audited, rotation=rotation
-        )
-        unmended = access_review.settle(connection, found.repairs)
+        found = first = review.look(connection, product, names, former=former, audited=audited, rotation=rotation)
+        unmended = review.settle(connection, found.repairs)
         if found.repairs:
-            found = access_review.look(connection, product, names, former=former, audited=audited, rotation=rotation)
+            found = review.look(connection, product, names, former=former, audited=audited, rotation=rotation)
             # Whatever is still there is left, and tried once.
             unmended = {one.sentence: unmended.get(one.sentence, UNCHANGED) for one in found.repairs}
     put_right = [one.sentence for one in first.repairs if one.sentence not in unmended]

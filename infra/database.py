@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_postgresql as postgresql
 
-from infra import access
+from infra.grants import declare_database_grants, declare_review, declare_schemas, declare_table_grants
 from infra.migrations import directory
 from infra.migrations.resource import Migrations
 from infra.naming import role_names
@@ -72,8 +72,8 @@ class ChatDatabase(pulumi.ComponentResource):
         inside = pulumi.ResourceOptions.merge(
             shared, pulumi.ResourceOptions(deleted_with=database, depends_on=[database])
         )
-        schemas = access.declare_schemas(product, names, database=database, opts=inside)
-        grants = access.declare_database_grants(product, names, database=database, opts=_after(inside, schemas))
+        schemas = declare_schemas(product, names, database=database, opts=inside)
+        grants = declare_database_grants(product, names, database=database, opts=_after(inside, schemas))
         migrations = Migrations(
             f"{product.name}-migrations",
             product=product.name,
@@ -99,8 +99,8 @@ class ChatDatabase(pulumi.ComponentResource):
                 retain_on_delete=shared.retain_on_delete,
             ),
         )
-        table_grants = access.declare_table_grants(product, names, database=database, opts=_after(inside, [migrations]))
-        review = access.declare_review(
+        table_grants = declare_table_grants(product, names, database=database, opts=_after(inside, [migrations]))
+        review = declare_review(
             product,
             names,
             database=database,

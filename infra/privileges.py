@@ -1,6 +1,6 @@
 """Who may do what, as plain data that a reviewer can read. Pure.
 
-`TABLES` and the three functions below are the whole list; what is not in it is not granted. `infra.access` declares it.
+`TABLES` and the three functions below are the whole list; what is not in it is not granted. `infra.grants` declares it.
 TRUNCATE, REFERENCES and TRIGGER are given to nobody: they go round row security and foreign keys.
 
 A product has an analytics role where a table of its holds figures without content: counts, costs, categories. No column

@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 
+from infra.access.reading import same_moment
 from infra.audit.model import GROUND, SEVERITIES, Finding, Report, Rule, Unchecked
 from infra.audit.rules import RULES
-from infra.effective_access import same_moment
 from infra.migrations import snapshot
 from infra.naming import LEDGER_SCHEMA, RoleNames, role_names
 from infra.privileges import tables_of

@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from infra import effective_access
-from infra.access_matrix import Thing
+from infra.access import reading
+from infra.access.matrix import Thing
 from infra.backup.manifest import OWNS, THE_DATABASE, Contents, Right
 from infra.migrations import catalogue, ledger, planner
 from infra.migrations.errors import BrokenLedgerError
@@ -121,7 +121,7 @@ def _is_sound(rows: list[LedgerRow]) -> bool:
 
 def _access(connection: psycopg.Connection[Any]) -> tuple[Right, ...]:
     """Return who owns what and may do what, but for what the server's own objects give."""
-    found = effective_access.read(connection, owner=owner_of(connection))
+    found = reading.read(connection, owner=owner_of(connection))
     owners = [
         (thing.owner, OWNS, _named(thing))
         for thing in found.things

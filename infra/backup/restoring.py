@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import psycopg
 from psycopg import sql
 
-from infra.access_matrix import GRANT_OPTION
+from infra.access.matrix import GRANT_OPTION
 from infra.backup import comparison, programs, reading
 from infra.backup.errors import BackupError, CorruptedBackupError, NotProvenError
 from infra.backup.manifest import OWNS, THE_DATABASE, Contents

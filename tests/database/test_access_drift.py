@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from infra import access_sentences, effective_access
-from infra.access_declared import declare
-from infra.access_drift import Drift
+from infra.access import reading, sentences
+from infra.access.declared import declare
+from infra.access.drift import Drift
 from infra.naming import role_names
 from infra.products import Product
 from tests.support.access_cases import AS, GRANTS, MEMBERSHIPS, MISSING, OWNERS
@@ -18,7 +18,7 @@ from tests.support.standing import Standing, run
 
 def drift(connection: psycopg.Connection[Any], product: Product) -> tuple[Drift, ...]:
     """Return how a database parts from what is declared."""
-    return effective_access.report(connection, product).drift
+    return reading.report(connection, product).drift
 
 
 @pytest.mark.parametrize(("name", "statements", "expected"), [*GRANTS, *MEMBERSHIPS, *MISSING, *OWNERS])
@@ -99,9 +99,9 @@ def test_a_preview_says_what_changes_for_whom(standing: Standing) -> None:
             "GRANT DELETE ON public.chat_messages TO lyra_readonly; CREATE ROLE guest;"
             "GRANT SELECT ON public.chat_messages TO guest; ALTER ROLE lyra_app NOLOGIN",
         )
-        report = effective_access.report(connection, product)
-        before = access_sentences.held(report.access)
-        assert access_sentences.sentences(before, access_sentences.after_up(before, report.declared)) == [
+        report = reading.report(connection, product)
+        before = sentences.held(report.access)
+        assert sentences.sentences(before, sentences.after_up(before, report.declared)) == [
             "lyra_app may log in",
             "lyra_app gains SELECT, INSERT on public.chat_messages",
             "lyra_readonly loses DELETE on public.chat_messages",
@@ -113,21 +113,21 @@ def test_a_right_that_public_has_all_the_same_is_said(standing: Standing) -> Non
     """Losing a grant of one's own loses nothing while PUBLIC has the right."""
     with standing.trying("lyra") as (connection, product):
         run(connection, "GRANT SELECT ON public.chat_messages TO PUBLIC")
-        report = effective_access.report(connection, product)
-        before = access_sentences.held(report.access)
+        report = reading.report(connection, product)
+        before = sentences.held(report.access)
         run(connection, "REVOKE SELECT ON public.chat_messages FROM lyra_app")
-        after = access_sentences.held(effective_access.report(connection, product).access)
+        after = sentences.held(reading.report(connection, product).access)
         loses = "lyra_app loses SELECT on public.chat_messages, which it keeps through PUBLIC"
         gains = "lyra_app gains SELECT on public.chat_messages, which it has through PUBLIC"
-        assert access_sentences.sentences(before, after) == [loses]
-        assert access_sentences.sentences(after, before) == [gains]
+        assert sentences.sentences(before, after) == [loses]
+        assert sentences.sentences(after, before) == [gains]
 
 
 def test_a_product_to_be_made_says_all_that_its_roles_will_have(standing: Standing) -> None:
     """Where nothing stands, what is declared is what is gained."""
     with standing.trying("lyra") as (_, product):
         declared = declare(product, role_names(product), database="lyra", major=18)
-        assert access_sentences.sentences({}, declared.rights) == [
+        assert sentences.sentences({}, declared.rights) == [
             "lyra_app may log in",
             "lyra_app gains CONNECT on lyra",
             "lyra_app gains USAGE on schema public",

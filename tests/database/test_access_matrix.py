@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from embedded.server import ServerFile
-from infra import effective_access
-from infra.access_matrix import PUBLIC, Access, Thing, effective, every_privilege
+from infra.access import reading
+from infra.access.matrix import PUBLIC, Access, Thing, effective, every_privilege
 from infra.connection import connect
 from tests.support.postgres import unique
 from tests.support.standing import run
@@ -148,7 +148,7 @@ def test_a_cell_says_what_the_role_can_do(
     """By grants of its own, PUBLIC, columns, memberships and their options, defaults, attributes."""
     with made(server) as (connection, names):
         run(connection, statements.format(**names) or "SELECT")
-        access = effective_access.read(connection, owner=names["owner"])
+        access = reading.read(connection, owner=names["owner"])
         assert cell(access, names.get(role, role), thing, names) == expected
 
 
@@ -161,7 +161,7 @@ def test_cells_are_the_same_on_every_major(major: int, major_server: Callable[[i
         statements, role, thing, expected = case.values
         with made(server) as (connection, names):
             run(connection, statements.format(**names) or "SELECT")
-            access = effective_access.read(connection, owner=names["owner"])
+            access = reading.read(connection, owner=names["owner"])
             assert (case.id, cell(access, names.get(role, role), thing, names)) == (case.id, expected)
 
 
@@ -207,7 +207,7 @@ def test_the_matrix_says_what_postgresql_says(major: int, major_server: Callable
         with made(server) as (connection, names):
             for _ in range(25):
                 run(connection, anything(chance, names, major))
-            access = effective_access.read(connection, owner=names["owner"])
+            access = reading.read(connection, owner=names["owner"])
             computed, asked = {}, {}
             for role in names.values():
                 held = effective(access, role)

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from embedded.server import ServerFile
-from infra import effective_access, naming, products
+from infra import naming, products
+from infra.access import reading
 from infra.audit import runner
 from infra.audit.rules import RULES
 from infra.connection import Target, connect
@@ -76,7 +77,7 @@ def all_is_as_declared(standing: Standing, superuser: ServerFile, given: Mapping
         assert found["products"][name]["roles"] == names.by_kind
         with connect(superuser.target(product.database)) as connection:
             rotation = found["rotation"]
-            assert effective_access.report(connection, product, names=names, rotation=rotation).drift == ()
+            assert reading.report(connection, product, names=names, rotation=rotation).drift == ()
             report = runner.audit(connection, product, names=names)
             assert [finding.as_dict() for finding in report.findings] == []
             major = connection.info.server_version // 10_000

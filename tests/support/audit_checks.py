@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from infra import effective_access
+from infra.access import reading
 from infra.audit import runner
 from infra.audit.rules import RULES
 from tests.support import access_cases, audit_cases_rights, audit_cases_roles, audit_cases_rows
@@ -65,10 +65,10 @@ def check_drift(standing: Standing, major: int) -> None:
             continue
         with standing.trying(name) as (connection, product):
             run(connection, statements)
-            said = [one.sentence for one in effective_access.report(connection, product).drift]
+            said = [one.sentence for one in reading.report(connection, product).drift]
             assert (case.id, said) == (case.id, as_said_on(major, expected))
             for _ in range(2):
-                for one in effective_access.report(connection, product).drift:
+                for one in reading.report(connection, product).drift:
                     if one.mend:
                         run(connection, one.mend)
-            assert (case.id, effective_access.report(connection, product).drift) == (case.id, ())
+            assert (case.id, reading.report(connection, product).drift) == (case.id, ())

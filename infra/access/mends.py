@@ -1,4 +1,4 @@
-"""Write the statement that mends a drift. Pure; called by `access_drift`.
+"""Write the statement that mends a drift. Pure; called by `drift`.
 
 Names are as the server quoted them when it was read.
 
@@ -7,7 +7,7 @@ Source: https://www.postgresql.org/docs/18/sql-revoke.html (a superuser's REVOKE
 
 from __future__ import annotations
 
-from infra.access_matrix import GRANT_OPTION, Access, Grant, Thing, ordered
+from infra.access.matrix import GRANT_OPTION, Access, Grant, Thing, ordered
 
 GRANTED_BY_SINCE = 16  # a membership has one row per grantor, and REVOKE takes one
 

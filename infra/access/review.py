@@ -12,10 +12,10 @@ from typing import Any
 
 import psycopg
 
-from infra import access_record, access_sentences, effective_access
-from infra.access_declared import NOTHING, Declared, Rights
-from infra.access_drift import Drift
-from infra.access_record import Record
+from infra.access import reading, sentences
+from infra.access.declared import NOTHING, Declared, Rights
+from infra.access.drift import Drift
+from infra.access.record import Record, rights
 from infra.audit import runner
 from infra.audit.model import Report
 from infra.connection import server_message
@@ -67,12 +67,12 @@ def look(
         audited: Whether the audit is asked too.
         rotation: The stack's rotation, which says which logins are declared; by what stands where it is not known.
     """
-    report = effective_access.report(connection, product, names=names, rotation=rotation)
-    pairs = _pairs(report.declared, access_record.rights(former, report.access.major))
-    held = access_sentences.held(report.access)
+    report = reading.report(connection, product, names=names, rotation=rotation)
+    pairs = _pairs(report.declared, rights(former, report.access.major))
+    held = sentences.held(report.access)
     repairs = tuple(one for one in report.drift if _is_ours(one, pairs))
     return Look(
-        changes=tuple(access_sentences.sentences({pair: held.get(pair, NOTHING) for pair in pairs}, pairs)),
+        changes=tuple(sentences.sentences({pair: held.get(pair, NOTHING) for pair in pairs}, pairs)),
         repairs=repairs,
         drift=tuple(one for one in report.drift if one not in repairs),
         audit=runner.audit(connection, product, names=names) if audited else None,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import NamedTuple
 
-from infra.access_declared import NOTHING, Declared, Rights
-from infra.access_drift import words
-from infra.access_matrix import DATABASE_OWNER, PUBLIC, Access, Thing, every_privilege
+from infra.access.declared import NOTHING, Declared, Rights
+from infra.access.drift import words
+from infra.access.matrix import DATABASE_OWNER, PUBLIC, Access, Thing, every_privilege
 
 MAJORS = (14, 17)  # what "everything" is changed once between them
 

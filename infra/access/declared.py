@@ -1,7 +1,7 @@
 """Say what each role should be able to do, from the same data the program declares. Pure.
 
-`infra.privileges` and `infra.naming` are the only sources; `infra.access` declares the very same as resources.
-Called by `effective_access` with what stands, and by previews without it.
+`infra.privileges` and `infra.naming` are the only sources; `infra.grants` declares the very same as resources.
+Called by `reading` with what stands, and by previews without it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from infra.access_matrix import DATABASE_OWNER, OF_ITSELF, PUBLIC, Access, Grant, Thing, every_privilege
+from infra.access.matrix import DATABASE_OWNER, OF_ITSELF, PUBLIC, Access, Grant, Thing, every_privilege
 from infra.naming import LEDGER_SCHEMA, RoleNames
 from infra.privileges import PUBLIC as PLUGIN_PUBLIC
 from infra.privileges import default_grants, object_grants, table_grants
@@ -104,7 +104,7 @@ class Declared:
             elsewhere = scope != "product" and not self._concerns(role)
             return role == thing.owner or elsewhere or self._usual(grant)
         if role == thing.owner and (role == self.names.owner or role not in self.roles):
-            return True  # whose object it should be is a question of its own: `access_drift` asks it
+            return True  # whose object it should be is a question of its own: `drift` asks it
         if scope == "product":
             return self._by_default(grant) or self._usual(grant)
         return not self._concerns(role) or grant.builtin or self._by_default(grant) or self._prerequisite(grant)

@@ -1,6 +1,6 @@
 """Name every right that is not declared, and every declared one that is missing. Pure.
 
-Called by `effective_access` with what was read and what is declared. Each drift is a sentence with the statement that
+Called by `reading` with what was read and what is declared. Each drift is a sentence with the statement that
 mends it.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from infra import access_mends
-from infra.access_declared import Declared
-from infra.access_matrix import (
+from infra.access import mends
+from infra.access.declared import Declared
+from infra.access.matrix import (
     DATABASE_OWNER,
     GRANT_OPTION,
     PUBLIC,
@@ -99,7 +99,7 @@ def _ownership(access: Access, declared: Declared) -> Iterator[Drift]:
                 thing=thing,
                 privileges=(),
                 sentence=f"{thing.owner} owns {thing.label}, which is not declared: {owner} should own it",
-                mend=access_mends.own(access, thing, owner),
+                mend=mends.own(access, thing, owner),
             )
 
 
@@ -120,7 +120,7 @@ def _undeclared(access: Access, declared: Declared, astray: set[Thing]) -> Itera
             thing=thing,
             privileges=privileges,
             sentence=_says(role, thing, privileges, how),
-            mend=access_mends.revoke(access, grants[0], privileges),
+            mend=mends.revoke(access, grants[0], privileges),
         )
 
 
@@ -189,7 +189,7 @@ def _missing(access: Access, declared: Declared, astray: set[Thing]) -> Iterator
             thing=thing,
             privileges=lacking,
             sentence=_lacks(role, thing, lacking, stands=stands),
-            mend=access_mends.grant(access, role, thing, lacking) if stands else "chatdb up",
+            mend=mends.grant(access, role, thing, lacking) if stands else "chatdb up",
         )
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from infra.access_declared import Rights
-from infra.access_matrix import Thing, every_privilege, ordered
+from infra.access.declared import Rights
+from infra.access.matrix import Thing, every_privilege, ordered
 
 # Role → object → its rights.
 Record = Mapping[str, Mapping[str, Sequence[str]]]

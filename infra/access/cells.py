@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.access_declared import NOTHING, Declared
-from infra.access_drift import Drift
-from infra.access_matrix import PUBLIC, Access, Held, Thing, effective, every_privilege, ordered
+from infra.access.declared import NOTHING, Declared
+from infra.access.drift import Drift
+from infra.access.matrix import PUBLIC, Access, Held, Thing, effective, every_privilege, ordered
 
 KINDS = ("attributes", "role", "database", "schema", "table", "column", "view", "sequence", "function", "default")
 

@@ -1,7 +1,7 @@
 """Read from the catalogue what each role can do in a database now. An edge: three queries, writes nothing.
 
-Called by `chatdb access` and by previews. What is read is turned into the matrix by `access_matrix`, compared with what
-is declared by `access_drift`.
+Called by `chatdb access` and by previews. What is read is turned into the matrix by `matrix`, compared with what
+is declared by `drift`.
 
 Source: https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-ACLITEM (acldefault, aclexplode)
 """
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from infra import access_declared, access_drift, access_queries
-from infra.access_declared import Declared
-from infra.access_drift import Drift
-from infra.access_matrix import (
+from infra.access import queries
+from infra.access.declared import Declared, declare
+from infra.access.drift import Drift, find
+from infra.access.matrix import (
     DATABASE_OWNER,
     GRANT_OPTION,
     Access,
@@ -57,10 +57,8 @@ def report(
     """
     names = names or role_names(product)
     access = read(connection, owner=names.owner)
-    declared = access_declared.declare(
-        product, names, database=access.database, major=access.major, access=access, rotation=rotation
-    )
-    return Report(product, access, declared, access_drift.find(access, declared))
+    declared = declare(product, names, database=access.database, major=access.major, access=access, rotation=rotation)
+    return Report(product, access, declared, find(access, declared))
 
 
 def read(connection: psycopg.Connection[Any], *, owner: str) -> Access:
@@ -72,9 +70,9 @@ def read(connection: psycopg.Connection[Any], *, owner: str) -> Access:
     """
     major = connection.info.server_version // 10000
     with same_moment(connection):
-        roles = connection.execute(access_queries.ROLES).fetchall()
-        members = connection.execute(access_queries.MEMBERSHIPS).fetchall()
-        rows = connection.execute(access_queries.grants(major), {"owner": owner}).fetchall()
+        roles = connection.execute(queries.ROLES).fetchall()
+        members = connection.execute(queries.MEMBERSHIPS).fetchall()
+        rows = connection.execute(queries.grants(major), {"owner": owner}).fetchall()
     return _assemble(connection.info.dbname, major, roles, members, rows)
 
 

@@ -1,4 +1,4 @@
-"""The catalogue queries of `effective_access`, as text. Pure.
+"""The catalogue queries of `reading`, as text. Pure.
 
 One statement for every object and every right on it, so that there is one view of the catalogue; two for the roles.
 

@@ -1,7 +1,7 @@
-"""Compute who can do what from grants, memberships and attributes. Pure: takes what `effective_access` read.
+"""Compute who can do what from grants, memberships and attributes. Pure: takes what `reading` read.
 
 Memberships and attributes are rights too: on the object "role lyra_owner", and on the role's own attributes, so that
-one matrix holds everything. `access_declared` says what should be, `access_drift` compares.
+one matrix holds everything. `declared` says what should be, `drift` compares.
 
 Source: https://www.postgresql.org/docs/18/ddl-priv.html, https://www.postgresql.org/docs/18/role-membership.html
 """
