@@ -97,7 +97,9 @@ class S3Store:
                 extra = self._encryption()
                 self._client.put_object(Bucket=self._bucket, Key=f"{prefix}{MANIFEST}", Body=text, **extra)
             except BaseException:
-                self._client.delete_object(Bucket=self._bucket, Key=key)
+                # What ended this may keep from removing it too: without a manifest the next backup does.
+                with contextlib.suppress(Exception):
+                    self._client.delete_object(Bucket=self._bucket, Key=key)
                 raise
 
     def _send_dump(self, file: Path, key: str) -> None:

@@ -13,7 +13,7 @@ from embedded.server import ServerFile
 from infra import aws
 from infra.connection import Target, connect
 from tests.cli.conftest import Shell
-from tests.support.aws import Aws
+from tests.support.aws import Aws, refusing_s3
 from tests.support.backups import fill, left
 from tests.support.postgres import drop_database, product_database, unique
 
@@ -87,6 +87,60 @@ def test_a_place_that_cannot_be_written_to_is_said_first(
     assert done.stderr.startswith(message), done.stderr
     assert "HINT: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+STOPPED = {
+    "not allowed": ("AccessDenied", 403, "", "backups cannot be written to", "in the IAM policy"),
+    "token expired before": ("ExpiredToken", 400, "", "backups cannot be written to", "Log in to AWS again"),
+    "not allowed to send": ("AccessDenied", 403, "PUT .dump", "the backup cannot be sent to", "in the IAM policy"),
+    "token expired on the way": (
+        "ExpiredToken",
+        400,
+        "PUT .json",
+        "the backup cannot be sent to",
+        "Log in to AWS again",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "status", "at", "message", "hint"), STOPPED.values(), ids=STOPPED)
+def test_what_s3_refuses_is_no_backup_and_the_next_one_clears_it(
+    filled: Target, shell: Shell, cloud: Aws, bucket: str, code: str, status: int, at: str, message: str, hint: str
+) -> None:
+    """From the first request on, or in the middle of sending: three parts, the code, no manifest, nothing secret."""
+    where = f"s3://{bucket}/{unique('refused')}"
+    behind = cloud.endpoint if at else ""
+    with refusing_s3(code, status, behind=behind, at=at) as endpoint:
+        done = shell.run(filled, *BACKUP, "--to", where, **{**variables(cloud), "AWS_ENDPOINT_URL": endpoint})
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()[-4:]
+    assert lines[0].startswith(message), done.stderr
+    assert [line.partition(": ")[0] for line in lines[1:]] == ["DETAIL", "HINT", "STATE"]
+    assert (code in lines[1], hint in lines[2]) == (True, True), done.stderr
+    assert not [secret for secret in (filled.password, "secret-key") if secret in done.stdout + done.stderr]
+    assert [key for key in keys(bucket, where, cloud) if key.endswith("manifest.json")] == []
+    if at:
+        shell.done(filled, *BACKUP, "--to", where, **variables(cloud))
+        assert [key.rpartition("/")[2] for key in keys(bucket, where, cloud)] == ["database.dump", "manifest.json"]
+
+
+def keys(bucket: str, where: str, cloud: Aws) -> list[str]:
+    """Return what lies in a part of the bucket."""
+    with pytest.MonkeyPatch.context() as patched:
+        cloud.enter(patched)
+        found = aws.client("s3", cloud.access).list_objects_v2(
+            Bucket=bucket, Prefix=where.removeprefix(f"s3://{bucket}/")
+        )
+    return [item["Key"] for item in found.get("Contents", [])]
+
+
+def test_an_endpoint_that_is_not_reached_is_said_first(filled: Target, shell: Shell, cloud: Aws) -> None:
+    """With what to check; nothing is dumped."""
+    there = {**variables(cloud), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    done = shell.run(filled, *BACKUP, "--to", "s3://backups", **there)
+    assert (done.returncode, "dumping" in done.stderr) == (1, False)
+    assert done.stderr.startswith("backups cannot be written to s3://backups\n")
+    assert "HINT: Check the network, the region and the endpoint" in done.stderr
 
 
 def test_without_a_place_there_is_no_backup(filled: Target, shell: Shell) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from embedded.server import ServerFile
 from infra.connection import Target, connect
+from tests.support.aws import refusing_s3
 from tests.support.project import Project, copied_project
 
 STACK = "live"
@@ -172,6 +173,20 @@ def test_ctrl_c_changes_nothing(
     assert said.encode() in rest
     assert b"Traceback" not in shown + rest
     assert (backups(live), [path.name for path in live.folder.glob("backups/*/*/.*")]) == (before, [])
+    assert (people(lyra), open_logins(own_server)) == (PEOPLE, list(LOGINS))
+
+
+def test_a_bucket_that_takes_no_backup_stops_a_destroy(live: Project, own_server: ServerFile, lyra: Target) -> None:
+    """Nothing is destroyed without its backup: the rows are there, the logins open."""
+    steps = {"destroyConfirmation": f"DESTROY {STACK}", "backupTo": "s3://backups/live", "awsRegion": "eu-central-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "AKIACHATDBTESTS00000", "AWS_SECRET_ACCESS_KEY": "secret-key"}
+    with refusing_s3("AccessDenied", 403) as endpoint:
+        settings(own_server, live, **steps, awsEndpoint=endpoint)
+        refused = live.chatdb(*DESTROY, **keys)
+    settings(own_server, live)
+    assert refused.returncode == 1
+    assert "backups cannot be written to s3://backups\nDETAIL: " in refused.stderr
+    assert refused.stderr.endswith("STATE: Nothing was changed.\n")
     assert (people(lyra), open_logins(own_server)) == (PEOPLE, list(LOGINS))
 
 

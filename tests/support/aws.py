@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -123,3 +124,55 @@ def refusing_aws(code: str, message: str = "refused", status: int = 400) -> Iter
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@contextmanager
+def refusing_s3(code: str, status: int, *, behind: str = "", at: str = "") -> Iterator[str]:
+    """Answer requests of S3 with one of its errors; yields the endpoint.
+
+    Args:
+        code: The error.
+        status: Its HTTP status.
+        behind: Endpoint that answers what is not refused; nothing is let through without one.
+        at: Method and end of the path from which on everything is refused, as in "PUT manifest.json"; at once if empty.
+    """
+    refusing = threading.Event()
+    method, _, end = at.partition(" ")
+    if not behind:
+        refusing.set()
+
+    class Between(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.command == method and self.path.partition("?")[0].endswith(end):
+                refusing.set()
+            if refusing.is_set():
+                text = f"<Error><Code>{code}</Code></Error>".encode()
+                _say(self, status, [("Content-Type", "application/xml"), ("Content-Length", str(len(text)))], text)
+                return
+            # Moto looks at no signature: what was signed for this port is good there too.
+            there = HTTPConnection(behind.partition("://")[2])
+            there.request(self.command, self.path, body, {**self.headers, "Expect": ""})
+            found = there.getresponse()
+            _say(self, found.status, found.getheaders(), found.read())
+            there.close()
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Between) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _say(handler: BaseHTTPRequestHandler, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+    handler.send_response(status)
+    for name, value in headers:  # a name may come twice
+        if name.lower() not in ("connection", "transfer-encoding", "server", "date"):
+            handler.send_header(name, value)
+    handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
