@@ -10,12 +10,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from embedded.server import ServerFile
 from infra import products
+from infra.connection import connect
 from tests.stack.test_bad_input import own
 from tests.support.postgres import make_managed_admin
 from tests.support.project import Project, copied_project
@@ -176,6 +178,57 @@ def test_a_managed_administrators_stack_is_rotated_and_keeps_every_membership(cl
     cli.project.succeed("config", "set", "--stack", "own", "chatdb:rotation", "3")
     cli.succeed("preview", "--stack", "own", "--expect-no-changes")
     cli.project.succeed("destroy", "--stack", "own", "--yes")
+
+
+def test_dev_is_promoted_and_what_is_kept_is_come_back_to(cli: Cli, own_server: ServerFile, tmp_path: Path) -> None:
+    """The whole way on the CLI: release, gate, promotion, policies, guard, backup, keep, and back, with every row."""
+    live = settings(own_server, standIns=True, promoteFrom="dev", onDestroy="keep")
+    password = ("config", "set", "--stack", "live", "--secret", "chatdb:password", own_server.password)
+    cli.project.succeed("config", "set", "--stack", "dev", "chatdb:products", '["lyra"]')
+    cli.succeed("stack", "init", "dev")
+    cli.succeed("up", "--yes", "--stack", "dev")
+    cli.project.write_stack("live", live)
+    cli.succeed("stack", "init", "live")
+    cli.succeed(*password)
+    assert "promoted dev to live" in cli.project.succeed("promote", "--from", "dev", "--to", "live", "--yes")
+    releases = [json.loads(cli.succeed("stack", "output", "--json", "--stack", stack)) for stack in ("dev", "live")]
+    assert releases[0]["release"]["lyra"]["digests"] == releases[1]["release"]["lyra"]["digests"]
+    assert "nothing to promote" in cli.project.succeed("promote", "--from", "dev", "--to", "live")
+    cli.succeed("refresh", "--yes", "--stack", "live", "--expect-no-changes")
+    assert "chatdb@v" in cli.succeed("preview", "--stack", "live", "--policy-pack", "policy")
+    with connect(own_server.target("lyra")) as connection:
+        connection.execute("INSERT INTO users SELECT FROM generate_series(1, 3)")
+
+    # Protected in the state, and by its guard where that is taken off.
+    refused = cli.run("destroy", "--yes", "--stack", "live")
+    assert (refused.returncode != 0, "cannot be deleted" in refused.stdout + refused.stderr) == (True, True)
+    cli.succeed("state", "unprotect", "--all", "--yes", "--stack", "live")
+    refused = cli.run("destroy", "--yes", "--stack", "live")
+    assert "lyra is protected on stack live" in refused.stdout + refused.stderr
+    said = cli.project.chatdb("destroy", "--stack", "live", "--yes")
+    assert (said.returncode, "3 rows (public.users 3)" in said.stderr) == (1, True)
+
+    # Both steps: kept by chatdb and, again, by the CLI alone; each time `chatdb up` comes back to it.
+    cli.succeed("config", "set", "--stack", "live", "chatdb:destroyConfirmation", "DESTROY live")
+    cli.succeed("config", "set", "--stack", "live", "chatdb:backupTo", str(tmp_path))
+    assert "kept: database lyra" in cli.project.succeed("destroy", "--stack", "live", "--yes")
+    assert len(list(tmp_path.rglob("manifest.json"))) == 1
+    assert "the data of lyra is kept" in cli.project.succeed("destroy", "--stack", "live", "--yes")
+    cli.project.succeed("up", "--stack", "live", "--yes")
+    cli.succeed("destroy", "--yes", "--stack", "live")
+    cli.project.succeed("up", "--stack", "live", "--yes")
+    cli.succeed("refresh", "--yes", "--stack", "live", "--expect-no-changes")
+    cli.succeed("preview", "--stack", "live", "--expect-no-changes")
+    with connect(own_server.target("lyra")) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (3,)
+
+    # And to its end.
+    cli.succeed("config", "set", "--stack", "live", "chatdb:onDestroy", "drop")
+    cli.project.succeed("up", "--stack", "live", "--yes")
+    assert cli.project.succeed("destroy", "--stack", "live", "--yes").endswith("stack live is gone\n")
+    cli.project.succeed("destroy", "--stack", "dev", "--yes")
+    with connect(own_server.target()) as connection:
+        assert connection.execute("SELECT FROM pg_roles WHERE rolname LIKE 'lyra%'").rowcount == 0
 
 
 def test_a_mistake_in_the_settings_reads_the_same(cli: Cli) -> None:

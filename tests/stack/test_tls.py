@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -71,3 +72,40 @@ def test_a_ca_file_that_is_not_there_is_said_before_anything_is_asked(project: P
     done = project.chatdb("up", "--stack", "lost", "--yes")
     assert is_clean_error(done)
     assert "sslRootCert certs/none.pem does not exist" in done.stderr
+
+
+def test_production_on_a_verified_server_takes_what_dev_has_released(
+    project: Project, tls_server: TlsServer, tmp_path: Path
+) -> None:
+    """From dev to a production whose every connection is verified, to its end; less than `require` is a mistake."""
+    shutil.copy(tls_server.ca, project.folder / "ca.pem")
+    production = {
+        "products": ["robotics"],
+        "production": True,
+        "onDestroy": "drop",
+        "promoteFrom": "dev",
+        "host": "localhost",
+        "sslMode": "verify-full",
+        "sslRootCert": "ca.pem",
+        "destroyConfirmation": "DESTROY live",
+        "backupTo": str(tmp_path),
+    }
+    project.succeed("config", "set", "--stack", "dev", "chatdb:products", '["robotics"]')
+    project.succeed("up", "--stack", "dev", "--yes")
+    write(project, tls_server.server, stack="live", **{**production, "sslMode": "prefer"})
+    assert "chatdb:sslMode" in project.chatdb("promote", "--to", "live", "--yes").stderr
+    write(project, tls_server.server, stack="live", **production)
+    missing = project.chatdb("promote", "--to", "live", "--yes")
+    assert is_clean_error(missing, password=tls_server.server.password)
+    assert "public.users" in missing.stderr
+    psql = ("psql", "--stack", "live", "--product", "robotics", "--role", "administrator", "--")
+    project.succeed(*psql, "-f", "schema/robotics/stand_ins.sql")
+    done = json.loads(project.succeed("promote", "--to", "live", "--yes", "--json"))
+    assert (done["promoted"], done["products"]["robotics"]["verified"]) == (True, True)
+    assert "nothing to promote" in project.succeed("promote", "--to", "live")
+    app = ("psql", "--stack", "live", "--product", "robotics", "--", "-Atc")
+    assert project.succeed(*app, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == "t\n"
+    assert "sslmode=verify-full" in project.succeed("url", "--stack", "live", "--product", "robotics")
+    assert project.succeed("destroy", "--stack", "live", "--yes").endswith("stack live is gone\n")
+    assert len(list(tmp_path.rglob("manifest.json"))) == 1
+    project.succeed("destroy", "--stack", "dev", "--yes")
