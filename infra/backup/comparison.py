@@ -11,8 +11,13 @@ from infra.migrations import comparison
 
 
 def differences(expected: Contents, actual: Contents) -> list[str]:
-    """Return every way in which a database differs from what it must hold: rows, shape, rights, ledger."""
-    return [*row_differences(expected, actual), *_shape(expected, actual), *_access(expected, actual)]
+    """Return every way in which a database differs from what it must hold: rows, sequences, shape, rights, ledger."""
+    return [
+        *row_differences(expected, actual),
+        *_sequences(expected, actual),
+        *_shape(expected, actual),
+        *_access(expected, actual),
+    ]
 
 
 def row_differences(expected: Contents, actual: Contents) -> list[str]:
@@ -29,6 +34,16 @@ def row_differences(expected: Contents, actual: Contents) -> list[str]:
     elif expected.ledger_sound and not actual.ledger_sound:
         found.append("the ledger's chain is broken")
     return found
+
+
+def _sequences(expected: Contents, actual: Contents) -> list[str]:
+    """Return the sequences that would give a number again; one that is missing, the shape says."""
+    return [
+        f"the sequence {name} is at {abs(actual.sequences[name]) if name in actual.sequences else 'its start'}, "
+        f"expected {abs(reached)} at least"
+        for name, reached in sorted(expected.sequences.items())
+        if actual.sequences.get(name, reached - 1) < reached
+    ]
 
 
 def _shape(expected: Contents, actual: Contents) -> list[str]:

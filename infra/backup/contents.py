@@ -1,4 +1,4 @@
-"""Read all that a backup must hold: rows, shape, rights, ledger. An edge: reads, never writes.
+"""Read all that a backup must hold: rows, sequences, shape, rights, ledger. An edge: reads, never writes.
 
 Called by `taking` in the dump's own snapshot, by `restoring` in what was restored, and by `infra.teardown`. Rows that
 row security would hide are an error here, never a smaller number: `row_security` is off, which makes PostgreSQL say so.
@@ -38,6 +38,16 @@ WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'informat
 _COUNT = """
 SELECT count(*), coalesce(sum(hashtextextended(chatdb_row::text, 0)::numeric), 0)::text FROM ONLY {} AS chatdb_row
 """
+# Who may not read a sequence cannot dump it either.
+_SEQUENCES = """
+SELECT name, (reached * direction)::bigint FROM (
+    SELECT n.nspname || '.' || c.relname AS name, sign(s.seqincrement) AS direction,
+           CASE WHEN c.relpersistence <> 't' THEN pg_sequence_last_value(s.seqrelid) END AS reached
+    FROM pg_catalog.pg_sequence AS s
+    JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+) AS sequence WHERE reached IS NOT NULL ORDER BY 1
+"""
 # Rights on these are the server's: a dump of one database does not hold them.
 _OF_THE_SERVER = ("role", "attributes", "tablespace", "parameter")
 
@@ -58,6 +68,7 @@ def read(connection: psycopg.Connection[Any]) -> Contents:
         shape = {schema: catalogue.read(connection, schema=schema) for schema in schemas}
         rows = _ledger(connection)
         access = _access(connection)
+        reached = sequences(connection)
     standing = _standing(rows)
     version = max(standing, default=0)
     return Contents(
@@ -70,7 +81,13 @@ def read(connection: psycopg.Connection[Any]) -> Contents:
         sums={table: total for table, (_, total) in counted.items()},
         catalogue=shape,
         access=access,
+        sequences=reached,
     )
+
+
+def sequences(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """Return how far each sequence that has given a number has come; one that counts down, with the other sign."""
+    return dict(connection.execute(_SEQUENCES).fetchall())
 
 
 def owner_of(connection: psycopg.Connection[Any]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from infra.backup.errors import UnreadableManifestError
@@ -34,6 +34,8 @@ class Contents:
         sums: For each table a sum over the hashes of its rows, so that another value is seen as another row is.
         catalogue: For each schema what stands in it, as `infra.migrations.catalogue` reads it.
         access: Owners and rights.
+        sequences: How far each sequence has come at least; one that counts down, with the other sign. They are not of
+            one moment: what a dump holds may be further on.
     """
 
     version: str
@@ -45,6 +47,7 @@ class Contents:
     sums: Mapping[str, str]
     catalogue: Mapping[str, Any]
     access: tuple[Right, ...]
+    sequences: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:

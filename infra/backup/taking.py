@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,8 +89,9 @@ def take(
             tools = programs.find(info.server_version // 10_000, folders)
             server_version = info.parameter_status("server_version") or ""
             report(f"dumping {target.label}")
+            reached = contents.sequences(session.connection)  # no snapshot holds them back: the dump's are no lower
             size, sha256 = _dump(target, session.snapshot, tools, draft.file)
-            found = contents.read(session.connection)
+            found = replace(contents.read(session.connection), sequences=reached)
             owner = contents.owner_of(session.connection)
         report(f"restoring {size:,} bytes to prove {found.total:,} rows of {len(found.rows)} tables")
         where = _prove(draft.file, sha256, found, owner, product, folders=folders, scratch=scratch)
@@ -160,7 +161,7 @@ def _dump(target: Target, snapshot: str, tools: programs.Programs, file: Path) -
 def _hint(words: str, target: Target) -> str:
     """Return what to do about pg_dump's common errors."""
     who = target.role or target.user
-    if "permission denied" in words:
+    if "permission denied" in words or "lack SELECT privilege" in words:
         return f"Let {who} read it (GRANT SELECT), or connect as a superuser or a role with pg_read_all_data."
     if "row-level security" in words:
         return f"Connect as a superuser or a role with BYPASSRLS: {who} would not see every row."

@@ -83,6 +83,7 @@ def test_a_backup_restores_rows_shape_rights_and_ledger(backup: tuple[Manifest, 
     """Verified like the live one; row security is on and forced, and the service may what it might."""
     manifest, place = backup
     assert manifest.contents.rows["chat.conversations"] == ROWS
+    assert manifest.contents.sequences == {"auth.numbers": 1}
     assert (manifest.contents.version, manifest.contents.ledger_sound) == (f"{NEWEST:04d}", True)
     assert left(Path(place).parent) == [f"{manifest.name}/{name}" for name in ("database.dump", "manifest.json")]
     target = restored(manifest, place, server)

@@ -35,7 +35,8 @@ def fill(target: Target) -> None:
             "SELECT id, 'Käse ''n'' \\ bread' || n FROM auth.users, generate_series(1, %s) AS n",
             [CONVERSATIONS],
         )
-        connection.execute(f'GRANT SELECT ON auth.users TO "{target.role}"'.encode())
+        connection.execute("CREATE SEQUENCE auth.numbers INCREMENT -1; SELECT nextval('auth.numbers')")
+        connection.execute(f'GRANT SELECT ON auth.users, auth.numbers TO "{target.role}"'.encode())
 
 
 def same_server(server: ServerFile) -> Callable[[str], AbstractContextManager[ScratchServer]]:

@@ -22,6 +22,7 @@ HELD = Contents(
     rows={"public.chats": 1},
     sums={"public.chats": "17"},
     catalogue={"public": catalogue.empty("public")},
+    sequences={"public.numbers": 7},
     access=(("lyra_app", "CONNECT", "the database"), ("lyra_owner", "owns", "table public.chats")),
 )
 MANIFEST = Manifest(
@@ -62,6 +63,8 @@ LOST = {
     "a value": ({"sums": {"public.chats": "18"}}, "public.chats has 1 row as expected, but not the same ones"),
     "a ledger row": ({"ledger_rows": 1}, "the ledger is at 0002, expected that of 0002"),
     "the chain": ({"ledger_sound": False}, "the ledger's chain is broken"),
+    "a number": ({"sequences": {"public.numbers": 6}}, "the sequence public.numbers is at 6, expected 7 at least"),
+    "every number": ({"sequences": {}}, "the sequence public.numbers is at its start, expected 7 at least"),
     "a schema": ({"catalogue": {}}, "schema public is missing"),
     "an owner": ({"access": HELD.access[:1]}, "lost: lyra_owner owns table public.chats"),
     "a right": ({"access": HELD.access[1:]}, "lost: CONNECT on the database for lyra_app"),
@@ -77,6 +80,11 @@ def test_each_loss_is_one_sentence(change: dict[str, object], sentence: str) -> 
     """What is equal is silent."""
     assert comparison.differences(HELD, HELD) == []
     assert comparison.differences(HELD, replace(HELD, **change)) == [sentence]  # type: ignore[arg-type]
+
+
+def test_a_sequence_that_went_on_while_it_was_dumped_is_no_difference() -> None:
+    """No snapshot holds it back."""
+    assert comparison.differences(HELD, replace(HELD, sequences={"public.numbers": 8, "public.more": 1})) == []
 
 
 def test_a_check_that_went_through_a_dump_is_the_same_check() -> None:
