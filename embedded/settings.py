@@ -9,6 +9,7 @@ Source: https://www.pulumi.com/docs/iac/concepts/projects/project-file/ and .../
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -142,6 +143,7 @@ def set_value(project: Path, stack: str, key: str, value: str, *, secret: bool =
     entry = _structure(value) if _is_structured(project, full) else _scalar(value)
     if secret:
         vault = open_vault(project, stack)
+        vault.keep()
         entry = {"secure": vault.encrypt(value)}
         document.setdefault("encryptionsalt", vault.salt)
     document.setdefault("config", {})[full] = entry
@@ -163,34 +165,28 @@ def open_vault(project: Path, stack: str) -> Vault:
 def vault_of(project: Path, stack: str, salt: str, *, other: bool = False) -> Vault:
     """Return the vault of a stack's secrets: that of the salt, or a new one where the salt is empty.
 
-    The variables name the passphrase of the stack that a run is about. `other`: this is a stack that it refers to, and
-    the passphrase that was generated for it comes first.
-    """
-    folder = state.folder_of(project, stack)
-    generated = folder / "passphrase"
-    if other and generated.exists():
-        return Vault(generated.read_text(encoding="utf-8").strip(), salt)
-    return Vault(_find_passphrase(folder, stack=stack, create=not salt), salt)
-
-
-def _find_passphrase(folder: Path, *, stack: str, create: bool) -> str:
-    """Return the stack's passphrase.
+    The variables name the passphrase of the stack that a run is about. Without them, one is generated for a new vault,
+    and kept with the first secret that is.
 
     Args:
-        folder: The stack's own folder, for the generated passphrase.
-        stack: Its name, for the error.
-        create: Generate one where there is none; false where secrets exist that it could not decrypt.
+        project: Folder of the project.
+        stack: Name of the stack.
+        salt: The salt of its secrets; empty where there are none yet.
+        other: Whether a run only refers to the stack: the passphrase that was generated for it comes first then.
 
     Raises:
-        ChatdbError: There is none and it may not be generated.
+        ChatdbError: There are secrets, and their passphrase is not known.
     """
+    generated = state.folder_of(project, stack) / "passphrase"
+    if other and generated.exists():
+        return Vault(generated.read_text(encoding="utf-8").strip(), salt)
     if "PULUMI_CONFIG_PASSPHRASE" in os.environ:
-        return os.environ["PULUMI_CONFIG_PASSPHRASE"]
+        return Vault(os.environ["PULUMI_CONFIG_PASSPHRASE"], salt)
     named = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-    file = Path(named) if named else folder / "passphrase"
+    file = Path(named) if named else generated
     with contextlib.suppress(FileNotFoundError):
-        return file.read_text(encoding="utf-8").strip()
-    if named or not create:
+        return Vault(file.read_text(encoding="utf-8").strip(), salt)
+    if named or salt:
         raise ChatdbError(
             f"the passphrase of stack {stack} is not known",
             detail=f"PULUMI_CONFIG_PASSPHRASE is not set and {file} does not exist, but the stack has secrets",
@@ -198,8 +194,7 @@ def _find_passphrase(folder: Path, *, stack: str, create: bool) -> str:
             state="Nothing was changed.",
         )
     phrase = secrets.token_urlsafe(24)
-    state.write_private(file, phrase + "\n", new=True)
-    return phrase
+    return Vault(phrase, keep=functools.partial(state.write_private, file, phrase + "\n", new=True))
 
 
 def _full_key(project: str, key: str) -> str:

@@ -47,7 +47,10 @@ def run(
     began = time.monotonic()
     project = project.resolve()
     settings.stack_file(project, stack)
-    with lock.hold(state.folder_of(project, stack), stack=stack, operation=operation), program.inside(project):
+    folder = state.folder_of(project, stack)
+    # A preview leaves nothing behind, not even a lock: it does nothing that another run could get in the way of.
+    alone = contextlib.nullcontext() if operation == "preview" else lock.hold(folder, stack=stack, operation=operation)
+    with alone, program.inside(project):
         work = _OPERATIONS[operation](Stack(project, stack, report))
     found = [item.get("outputs", {}) for item in work.snapshot().resources if item["type"] == steps.STACK_TYPE]
     return Result(changes=work.counts, outputs=mask(found[0]) if found else {}, seconds=time.monotonic() - began)

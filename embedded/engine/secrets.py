@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import secrets as random
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -32,11 +33,18 @@ def _key(passphrase: str, salt: bytes) -> Future[bytes]:
 class Vault:
     """The secrets of one stack.
 
+    Args:
+        passphrase: The stack's.
+        salt: The salt of its secrets; a new one where it is empty.
+        keep: Puts a passphrase that was generated on the disk.
+
     Attributes:
         salt: `v1:salt:check`, as `encryptionsalt` in the stack file and in the state's `secrets_providers`.
+        keep: Called before a secret is written, so that whoever reads it has its passphrase.
     """
 
-    def __init__(self, passphrase: str, salt: str = "") -> None:
+    def __init__(self, passphrase: str, salt: str = "", *, keep: Callable[[], None] = lambda: None) -> None:
+        self.keep = functools.cache(keep)
         self.salt = salt or f"v1:{base64.b64encode(random.token_bytes(SALT_BYTES)).decode()}:"
         self._future = _key(passphrase, base64.b64decode(self.salt.split(":")[1]))
         # Unchanged secrets keep their ciphertext, so that a state differs only where something changed.

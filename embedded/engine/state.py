@@ -85,6 +85,7 @@ class StateFile:
 
     def write(self, snapshot: Snapshot, vault: Vault) -> None:
         """Put the snapshot in the place of the old one, whole or not at all."""
+        vault.keep()
         lines = [self._text(resource, vault) for resource in snapshot.resources]
         pending = [{"resource": vault.encode(item, item["urn"]), "type": kind} for item, kind in snapshot.pending]
         magic = hashlib.sha256(FORMAT_VERSION.encode()).hexdigest()

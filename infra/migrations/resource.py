@@ -25,6 +25,8 @@ from infra.version import VERSION
 
 # SQLSTATE of a database that does not exist.
 NO_DATABASE = "3D000"
+# The outputs that are no inputs.
+COMPUTED = ("applied", "version", "digest", "ledgerHash", "release")
 
 
 class MigrationsProvider(PlainErrorProvider):
@@ -42,7 +44,7 @@ class MigrationsProvider(PlainErrorProvider):
             return CheckResult(news, [CheckFailure("migrations", str(error))])
         # Applied by an earlier update and pending again: someone stepped back, and the state does not know.
         undone = [name for name in pending if name in _olds.get("migrations", {})]
-        return CheckResult({**news, "pending": pending, "undone": undone}, [])
+        return CheckResult({**news, "pending": pending, "undone": undone, "drift": []}, [])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Ask for an update where something is pending, was undone, has drifted, or the connection changed.
@@ -75,7 +77,11 @@ class MigrationsProvider(PlainErrorProvider):
         drift = _drift(props, status.version)
         # What was verified last stays released while the database is not as it must be.
         release = props.get("release") if drift else _release(status, migrations, props)
-        return ReadResult(id_, {**props, **_facts(status, migrations), "release": release, "drift": drift})
+        found = {**props, **_facts(status, migrations), "release": release, "drift": drift}
+        if drift == (props.get("drift") or []):
+            return ReadResult(id_, found)
+        # Among the inputs too, beside what the program asks for: a preview says what has drifted.
+        return ReadResult(id_, found, {key: value for key, value in found.items() if key not in COMPUTED})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Leave the data: rows go with their database, or by `chatdb rollback`, never by losing a resource."""

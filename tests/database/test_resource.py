@@ -185,10 +185,15 @@ def test_what_has_drifted_is_released_as_it_was_verified_last(made: tuple[Target
     target, state = made
     with connect(target) as connection:
         connection.execute("DROP INDEX idx_chat_messages_sender")
-    read = provider.read("id", state).outs
+    found = provider.read("id", state)
+    read, wanted = found.outs, checked(state, inputs(target))
     assert read is not None
     assert read["drift"] != []
     assert read["release"] == state["release"]
+    # What a preview compares: nothing but the drift differs, and it goes.
+    assert found.inputs == {**wanted, "pending": state["pending"], "drift": read["drift"]}
+    assert wanted["drift"] == []
+    assert provider.read("id", read).inputs is None
 
 
 def test_an_override_leaves_its_reason_in_the_ledger_and_in_the_release(empty: Target) -> None:

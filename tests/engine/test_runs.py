@@ -12,12 +12,16 @@ from tests.engine.toy import Toy
 TWO = "a = Thing('a', text='one')\nb = Thing('b', text=a.size.apply(str))\n"
 
 
-def test_preview_does_nothing_and_shows_each_property(toy: Toy) -> None:
-    """A preview makes no file and no state, and masks secrets in what it shows."""
+def test_preview_does_nothing_and_shows_each_property(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preview, also one that is refused, leaves no file, lock or passphrase, and masks secrets in what it shows."""
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    toy.program("Thing('a', text='refused')\n")
+    with pytest.raises(ChatdbError, match="must not be refused"):
+        toy.run("preview")
     toy.program("Thing('a', text='one', pw=Output.secret('hush'))\n")
     result = toy.run("preview")
     assert toy.done() == []
-    assert not (toy.folder / ".chatdb/dev/stack.json").exists()
+    assert not (toy.folder / ".chatdb").exists()
     assert result.changes == {"create": 2}
     shown = {change.path: change.new for event in toy.events for change in event.changes}
     assert shown == {"checked": True, "name": "a", "pw": "[secret]", "text": "one"}

@@ -103,6 +103,9 @@ def test_drift_is_looked_for_and_fails_with_what_differs(project: Project) -> No
     assert (refresh.returncode, verify.returncode, access.returncode) == (2, 1, 2)
     assert re.search("stray", verify.stdout)
     assert "DELETE on public.chat_messages" in access.stdout
+    preview = project.chatdb("preview", "--stack", "prod")
+    assert "drift" in preview.stdout
+    assert "stray" in preview.stdout
     project.succeed(
         *owner,
         "ALTER TABLE public.chat_messages DROP COLUMN stray; REVOKE DELETE ON public.chat_messages FROM lyra_app",
