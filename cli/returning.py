@@ -6,13 +6,12 @@ destroyed the stack, on whichever machine and engine, the next `chatdb up` goes 
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from cli import engines, teardown
 from cli.administration import administrator, names_in
-from cli.context import has_state, project, server_of, setting, stack_folder
+from cli.context import has_state, project, server_of, setting
 from infra import products
 from infra.connection import Target
 from infra.errors import ChatdbError
@@ -40,7 +39,7 @@ def come_back(stack: str, engine: engines.Engine) -> None:
     name = settings.project_name(project())
     for one in standing:
         found = kept.taken_over(found, one, project=name, stack=stack, server=server)
-    _import(stack, engine, found)
+    teardown.put_deployment(stack, engine, found)
 
 
 def kept_products(stack: str, engine: engines.Engine) -> list[str]:
@@ -85,19 +84,3 @@ def _kept(stack: str, name: str, admin: Target) -> Any:
     resources = {names.owner: f"{name}-owner", **logins}
     roles = {resources[role]: role for role in there}
     return kept.Product(name, product.database, names.owner, roles) if roles else None
-
-
-def _import(stack: str, engine: engines.Engine, found: dict[str, Any]) -> None:
-    if engine == "embedded":
-        from embedded import stackfile
-
-        stackfile.import_stack(project(), stack, found)
-        return
-    from embedded.engine.state import write_private
-
-    file = stack_folder(stack) / "returning.json"
-    write_private(file, json.dumps(found))
-    try:
-        teardown.run_pulumi(["stack", "import", "--stack", stack, "--file", str(file)], stack)
-    finally:
-        file.unlink()

@@ -13,7 +13,6 @@ from cli import engines, leavers, returning, summary, teardown
 from cli.confirmation import ask
 from cli.console import err, out
 from cli.context import has_state, project, server_of, setting, stack_folder, stack_name
-from cli.targets import stack_products
 from infra.errors import ChatdbError
 from infra.promotion import UNRELEASED
 
@@ -105,15 +104,17 @@ def _destroy_protected(options: argparse.Namespace, stack: str) -> int:
         out.print(f"stack {stack} is not up: nothing to destroy{back}")
         return 0
     begin(options, stack)
-    names = stack_products(stack, options)
+    names = sorted(teardown.facts(stack, options))
     settings = teardown.require_steps(stack, names, options, doing="it is not destroyed")
+    empty = teardown.unfinished(stack, options)
+    names = [name for name in names if name not in empty]
     if not options.yes:
         ask("destroy", stack)
     teardown.back_up(stack, names, settings, options)
     options.yes = True  # asked above, before the backups were taken
-    keeps = settings.on_destroy == "keep"
+    keeps = settings.on_destroy == "keep" and bool(names)
     where = teardown.where_it_is(stack, names, options) if keeps else []
-    with teardown.allowed(stack, settings, engine):
+    with teardown.allowed(stack, settings, engine, empty=empty):
         if code := _operate("destroy", options):
             return code
     if not keeps:

@@ -18,6 +18,7 @@ from cli.administration import administrator
 from cli.context import has_state, project, server_of, setting, stack_folder, structured_setting
 from infra import products
 from infra.backup import reading
+from infra.backup.manifest import Contents
 from infra.connection import connect
 from infra.errors import ChatdbError
 from infra.settings import StackSettings
@@ -69,21 +70,63 @@ def _counted(stack: str, names: Sequence[str], options: argparse.Namespace) -> l
     from infra import teardown
 
     admin = administrator(stack, options.engine)
-    facts = engines.stack_outputs(stack, options, show_secrets=False)["products"]
-    lines = []
+    return [
+        f"{name} in {admin.host}:{admin.port}/{database}: {teardown.rows_sentence(found)}"
+        for name, database, found in _read(stack, names, options)
+    ]
+
+
+def _read(stack: str, names: Sequence[str], options: argparse.Namespace) -> Iterator[tuple[str, str, Contents]]:
+    """Yield each product whose database stands, with the database's name and what is in it."""
+    admin, found = administrator(stack, options.engine), facts(stack, options)
     for name in _standing(stack, names, options):
-        database, owner = facts[name]["database"], facts[name]["roles"]["owner"]
-        found = reading.read(reading.reader_of(admin, database=database, owner=owner))
-        lines.append(f"{name} in {admin.host}:{admin.port}/{database}: {teardown.rows_sentence(found)}")
-    return lines
+        database, owner = found[name]["database"], found[name]["roles"]["owner"]
+        yield name, database, reading.read(reading.reader_of(admin, database=database, owner=owner))
+
+
+def facts(stack: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the stack's output `products` says; where its first update has not ended, what its state has."""
+    outputs = engines.stack_outputs(stack, options, show_secrets=False)
+    if "products" in outputs:
+        return dict(outputs["products"])
+    from embedded import kept
+
+    return kept.databases(deployment_of(stack, engines.choose(stack, options.engine)))
+
+
+def unfinished(stack: str, options: argparse.Namespace) -> list[str]:
+    """Return the products that have no guard, as the first update of the stack has not ended; nothing is in them.
+
+    Raises:
+        ProtectedStackError: there are rows; they are counted.
+    """
+    if "products" in engines.stack_outputs(stack, options, show_secrets=False):
+        return []
+    from embedded import kept
+    from infra import teardown
+
+    names = kept.unguarded(deployment_of(stack, engines.choose(stack, options.engine)))
+    held = [
+        f"{name} in {database}: {teardown.rows_sentence(found)}"
+        for name, database, found in _read(stack, names, options)
+        if teardown.holds_rows(found)
+    ]
+    if held:
+        raise ProtectedStackError(
+            f"stack {stack} was never up as a whole, and there are rows in it already",
+            detail="; ".join(held),
+            hint=f"Mend what its last update named and run it again: chatdb up --stack {stack}. Then destroy it.",
+            state="Nothing was changed.",
+        )
+    return names
 
 
 def _standing(stack: str, names: Sequence[str], options: argparse.Namespace) -> list[str]:
     """Return the products whose databases stand: an earlier run that was cut short may have dropped some."""
-    facts = engines.stack_outputs(stack, options, show_secrets=False)["products"]
+    found = facts(stack, options)
     with connect(administrator(stack, options.engine)) as connection:
         there = {name for (name,) in connection.execute("SELECT datname::text FROM pg_database").fetchall()}
-    return [name for name in names if facts[name]["database"] in there]
+    return [name for name in names if name in found and found[name]["database"] in there]
 
 
 def back_up(stack: str, names: Sequence[str], settings: StackSettings, options: argparse.Namespace) -> None:
@@ -101,17 +144,25 @@ def _about(options: argparse.Namespace, stack: str) -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def allowed(stack: str, settings: StackSettings, engine: engines.Engine) -> Iterator[None]:
-    """Let the stack's guards see phrase and backups for the length of the block, and take the protection off."""
+def allowed(
+    stack: str, settings: StackSettings, engine: engines.Engine, *, empty: Sequence[str] = ()
+) -> Iterator[None]:
+    """Let the stack's guards see phrase and backups for the length of the block, and take the protection off.
+
+    Args:
+        stack: Name of the stack.
+        settings: Its settings, in which both steps are done.
+        engine: Which has it.
+        empty: Products that have no guard yet and hold nothing, as `unfinished` found.
+    """
+    from embedded import kept
     from infra import teardown
 
     given = {teardown.CONFIRMATION: settings.destroy_confirmation, teardown.BACKUP_TO: settings.backup_to}
-    if engine == "pulumi":
+    if engine == "pulumi" and not empty:
         run_pulumi(["state", "unprotect", "--all", "--yes", "--stack", stack], stack)
     else:
-        from embedded import kept, stackfile
-
-        stackfile.import_stack(project(), stack, kept.without_protection(stackfile.export_stack(project(), stack)))
+        put_deployment(stack, engine, kept.without_protection(deployment_of(stack, engine), empty=empty))
     os.environ.update(given)
     try:
         yield
@@ -130,13 +181,29 @@ def deployment_of(stack: str, engine: engines.Engine) -> dict[str, Any]:
     return stackfile.export_stack(project(), stack)
 
 
+def put_deployment(stack: str, engine: engines.Engine, found: dict[str, Any]) -> None:
+    """Put a deployment in the place of the stack's."""
+    if engine == "embedded":
+        from embedded import stackfile
+
+        stackfile.import_stack(project(), stack, found)
+        return
+    from embedded.engine.state import write_private
+
+    file = stack_folder(stack) / "deployment.json"
+    write_private(file, json.dumps(found))
+    try:
+        run_pulumi(["stack", "import", "--stack", stack, "--file", str(file)], stack)
+    finally:
+        file.unlink()
+
+
 def where_it_is(stack: str, names: Sequence[str], options: argparse.Namespace) -> list[str]:
     """Return the lines that say where data will be that is kept, and how to come back to it."""
-    outputs = engines.stack_outputs(stack, options, show_secrets=False)
-    server, facts = outputs["server"], outputs["products"]
+    admin, found = administrator(stack, options.engine), facts(stack, options)
     lines = [
-        f"kept: database {facts[name]['database']} on {server['host']}:{server['port']}, "
-        f"owned by {facts[name]['roles']['owner']}"
+        f"kept: database {found[name]['database']} on {admin.host}:{admin.port}, "
+        f"owned by {found[name]['roles']['owner']}"
         for name in names
     ]
     lines.append("its logins are closed and have passwords that nobody knows")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ COMPONENT = "chatdb:index:ChatDatabase"
 PROVIDER = "pulumi:providers:postgresql"
 ROLE = "postgresql:index/role:Role"
 DATABASE = "postgresql:index/database:Database"
+GUARD = "chatdb:Teardown"
 # What the plugin would set again where the state does not have it; some of it only a superuser may even name.
 ROLE_DEFAULTS = {
     **dict.fromkeys(("superuser", "createDatabase", "createRole", "replication", "bypassRowLevelSecurity"), False),
@@ -51,12 +52,40 @@ class Product(NamedTuple):
     roles: Mapping[str, str]
 
 
-def without_protection(deployment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a deployment in which nothing is protected any more; what guards it then is its guard alone."""
+def without_protection(deployment: Mapping[str, Any], *, empty: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a deployment in which nothing is protected any more; what guards it then is its guard alone.
+
+    Args:
+        deployment: The stack's, as `pulumi stack export` prints it.
+        empty: Products that have no guard and hold nothing: they are not retained either.
+    """
     made: dict[str, Any] = json.loads(json.dumps(deployment))
+    parents = tuple(f"{COMPONENT}::{product}" for product in empty)
     for resource in made["deployment"].get("resources") or ():
         resource.pop("protect", None)
+        if resource.get("parent", "").endswith(parents):
+            resource.pop("retainOnDelete", None)
     return made
+
+
+def databases(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a deployment has of each product: its database and owner, as the stack's output `products` says."""
+    return {
+        item["urn"].rpartition("::")[2].removesuffix("-database"): {
+            "database": item["inputs"]["name"],
+            "roles": {"owner": item["inputs"].get("owner", "")},
+        }
+        for item in deployment["deployment"].get("resources") or ()
+        if item["type"] == DATABASE
+    }
+
+
+def unguarded(deployment: Mapping[str, Any]) -> list[str]:
+    """Return the products that have no guard in a deployment: it is the last that an update makes of one."""
+    resources = deployment["deployment"].get("resources") or ()
+    carried = (item["urn"].rpartition("::")[2] for item in resources if item["type"] == COMPONENT)
+    guarded = {item["urn"].rpartition("::")[2] for item in resources if item["type"].endswith(GUARD)}
+    return sorted(name for name in carried if f"{name}-teardown" not in guarded)
 
 
 def database_of(product: str) -> str:

@@ -130,7 +130,7 @@ def _contents(administrator: Target, props: Mapping[str, Any]) -> Contents | Non
 
 def _require_backup(found: Contents, props: Mapping[str, Any]) -> None:
     """Pass where the newest proven backup holds what is there now, or there is no row to lose."""
-    if not any(count for table, count in found.rows.items() if not table.startswith(LEDGER)):
+    if not holds_rows(found):
         return
     stack, product = props["stack"], props["product"]
     where = os.environ.get(BACKUP_TO) or props["backupTo"]
@@ -151,6 +151,11 @@ def _require_backup(found: Contents, props: Mapping[str, Any]) -> None:
     if missing := comparison.row_differences(newest.contents, found):
         error.detail += f"since the one of {newest.taken_at}: {'; '.join(missing)}"
         raise error
+
+
+def holds_rows(found: Contents) -> bool:
+    """Tell whether there is any row to lose; those of the ledger are none."""
+    return any(count for table, count in found.rows.items() if not table.startswith(LEDGER))
 
 
 def rows_sentence(found: Contents) -> str:

@@ -266,6 +266,32 @@ def test_a_database_of_another_name_is_refused_by_the_preview(live: Project) -> 
     assert "protected resources would be replaced" in refused.stderr
 
 
+def test_a_stack_whose_first_up_never_ended_is_destroyed_where_nothing_is_in_it(
+    live: Project, own_server: ServerFile
+) -> None:
+    """Both steps are asked for; a product without its guard goes only while it holds no row, and then it goes whole."""
+    stack, destroy = "half", ("destroy", "--stack", "half", "--yes")
+    half = {"serverFile": "server.json", "standIns": False, "products": ["insights"], "onDestroy": "keep"}
+    live.write_stack(stack, half)
+    stopped = live.chatdb("up", "--stack", stack, "--yes")
+    assert stopped.returncode == 1
+    assert "switch stand-ins on" in stopped.stderr
+    refused = live.chatdb(*destroy)
+    assert "stack half is protected: it is not destroyed" in refused.stderr
+    assert f"insights in {own_server.target('insights').label}: 0 rows" in refused.stderr
+    live.write_stack(stack, {**half, "destroyConfirmation": "DESTROY half", "backupTo": "backups"})
+    with connect(own_server.target("insights")) as connection:
+        connection.execute("CREATE TABLE accounts (id int); INSERT INTO accounts VALUES (1)")
+        refused = live.chatdb(*destroy)
+        assert "stack half was never up as a whole, and there are rows in it already" in refused.stderr
+        assert "insights in insights: 1 row (public.accounts 1)" in refused.stderr
+        connection.execute("DROP TABLE accounts")
+    assert "stack half is gone" in live.succeed(*destroy)
+    with connect(own_server.target()) as connection:
+        left = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'insights%' UNION SELECT datname FROM pg_database "
+        assert connection.execute(left + "WHERE datname = 'insights'").fetchall() == []
+
+
 def test_production_is_dropped_by_both_steps_and_restored_from_its_backup(
     live: Project, own_server: ServerFile, lyra: Target, tmp_path: Path
 ) -> None:
