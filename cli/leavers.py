@@ -1,12 +1,16 @@
-"""Say who is connected to what a stack is about to drop. Called by `cli.stacks` before a destroy, on both engines."""
+"""Say who is connected to what a stack is about to drop. Called by `cli.stacks` before it, on both engines.
+
+The sessions are ended by `infra.teardown`, which touches nothing where it may not end one.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 
 from cli.console import err
 from cli.context import server_of
-from cli.engines import Engine, stack_outputs
+from cli.engines import stack_outputs
 from cli.targets import from_outputs
 from infra import sessions
 from infra.connection import connect
@@ -14,34 +18,25 @@ from infra.errors import ChatdbError
 from infra.sessions import Session
 
 
-def tell(stack: str, options: argparse.Namespace, engine: Engine) -> None:
-    """Name the sessions that a destroy ends.
+def tell(stack: str, options: argparse.Namespace, names: Collection[str] | None = None) -> None:
+    """Name the sessions that a destroy ends, or an update that some products leave.
 
-    The Pulumi CLI's provider closes a database to new sessions before it ends those that are there, and leaves it
-    closed where it may not end one: there they are let go first.
-
-    Raises:
-        ChatdbError: somebody is connected, and the Pulumi CLI has the stack.
+    Args:
+        stack: Name of the stack.
+        options: The command line.
+        names: Those products; all of them where None.
     """
-    found = _connected(stack, options)
-    if not found:
-        return
-    if engine == "pulumi":
-        raise ChatdbError(
-            f"{sessions.counted(found, 'is', 'are')} connected to what would be dropped",
-            detail=sessions.listed(found),
-            hint="Let them end, or end them: SELECT pg_terminate_backend(pid); then run it again.",
-            state="Nothing was changed.",
+    if found := _connected(stack, options, names):
+        err.print(
+            f"{sessions.counted(found, 'is', 'are')} connected and will be ended:{sessions.listed(found)}", markup=False
         )
-    err.print(
-        f"{sessions.counted(found, 'is', 'are')} connected and will be ended:{sessions.listed(found)}", markup=False
-    )
 
 
-def _connected(stack: str, options: argparse.Namespace) -> list[Session]:
+def _connected(stack: str, options: argparse.Namespace, names: Collection[str] | None) -> list[Session]:
     """Return who is connected to the stack's databases; nobody where nothing was made yet."""
     outputs = stack_outputs(stack, options, show_secrets=True)
-    facts = outputs.get("products") or {}
+    carried = outputs.get("products") or {}
+    facts = {name: one for name, one in carried.items() if names is None or name in names}
     databases = [str(one["database"]) for one in facts.values()]
     if not databases or not outputs.get("connections"):
         return []

@@ -156,8 +156,10 @@ def _operate(operation: Operation, options: argparse.Namespace) -> int:
         if engine == "pulumi":
             engines.select(stack)
         returning.come_back(stack, engine)
-    if operation == "destroy" and not teardown.is_protected(stack):
-        leavers.tell(stack, options, engine)
+    if operation in ("destroy", "up") and not teardown.is_protected(stack):
+        leaving = teardown.departing(stack, options) if operation == "up" else None
+        if leaving != []:
+            leavers.tell(stack, options, leaving)
     return _pulumi(operation, options, stack) if engine == "pulumi" else _embedded(operation, options, stack)
 
 

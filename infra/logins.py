@@ -13,10 +13,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from infra import sessions
 from infra.acting import acting_for
 from infra.connection import Target, connect, explained
 from infra.credentials import scram_verifier
 from infra.errors import ChatdbError
+from infra.sessions import Session
 
 ENDING_LIMIT_S = 10.0
 """How long sessions may take to end, in seconds."""
@@ -49,6 +51,26 @@ def close(administrator: Target, logins: Sequence[str]) -> None:
         )
 
 
+def clear(administrator: Target, database: str, logins: Sequence[str]) -> None:
+    """End every session in a database that is to be dropped, whoever's, and let its logins begin no more.
+
+    The Pulumi CLI's provider would close the database first, and leave it closed where it may not end one.
+
+    Raises:
+        ChatdbError: others' sessions may not be ended; they are named, and nothing was closed.
+    """
+    with _told(administrator, "end the sessions of"), connect(administrator) as connection:
+        left = _end_others(connection, database, logins)
+    if left:
+        raise ChatdbError(
+            f"cannot drop the database {database}: {sessions.counted(left, 'is', 'are')} connected",
+            detail=f"{administrator.user} may not end what others have there:{sessions.listed(left)}",
+            hint=f"Let them end, or as who may: SELECT pg_terminate_backend({left[0].pid}); then run it again.",
+            state=f"{database} stands as it was, open to its logins.",
+        )
+    close(administrator, logins)
+
+
 def reopen(administrator: Target, logins: Mapping[str, str]) -> None:
     """Let the logins in again.
 
@@ -70,6 +92,23 @@ def lock_out(administrator: Target, logins: Sequence[str]) -> None:
         for login in _standing(connection, logins):
             verifier = scram_verifier(secrets.token_urlsafe(24), salt=secrets.token_bytes(16))
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(login), verifier))
+
+
+def _end_others(connection: psycopg.Connection[Any], database: str, logins: Sequence[str]) -> list[Session]:
+    """End the sessions of others than some roles in a database, and return those that may not be ended or go on."""
+    refused: set[int] = set()
+    deadline = time.monotonic() + ENDING_LIMIT_S
+    while left := [one for one in sessions.read(connection, databases=[database]) if one.role not in logins]:
+        if time.monotonic() > deadline or {one.pid for one in left} <= refused:
+            return left
+        for one in left:
+            try:
+                with connection.transaction(), acting_for(connection, one.role):
+                    connection.execute("SELECT pg_terminate_backend(%s)", [one.pid])
+            except psycopg.errors.InsufficientPrivilege:
+                refused.add(one.pid)
+        time.sleep(0.05)
+    return []
 
 
 def _told(administrator: Target, verb: str) -> Any:

@@ -85,9 +85,21 @@ class TeardownProvider(PlainErrorProvider):
         return ReadResult(id_, props)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Let the data go where it is not protected, or where the phrase is given and a proven backup holds it."""
+        """Let the data go where it is not protected, or where the phrase is given and a proven backup holds it.
+
+        Where the database is dropped, whoever is connected goes first: it is dropped at once or not touched.
+        """
+        administrator, names = target_of({**_props, "owner": ""}), sorted(_props["logins"])
         if _props["protected"]:
             _let_go(_props)
+        if _props["onDestroy"] == "keep":
+            return
+        try:
+            logins.clear(administrator, _props["databaseName"], names)
+        except ChatdbError:
+            if _props["protected"]:
+                logins.reopen(administrator, dict.fromkeys(names, ""))
+            raise
 
 
 def _let_go(props: Mapping[str, Any]) -> None:

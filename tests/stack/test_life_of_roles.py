@@ -166,6 +166,17 @@ def is_rotated_without_downtime(standing: Standing, superuser: ServerFile, base:
     assert (enters(first), enters(second), enters(third)) == (False, True, True)
 
 
+def one_leaves_whoever_is_connected(standing: Standing, superuser: ServerFile, names: tuple[str, ...]) -> None:
+    """Take the last product out of the stack while its service is connected, and assert that this is said."""
+    client = logins(outputs(standing.project), superuser, names[-1])["app"]
+    standing.project.succeed("config", "set", "--stack", standing.stack, "chatdb:products", json.dumps(names[:-1]))
+    with connect(client) as live:
+        done = standing.project.chatdb("up", "--stack", standing.stack, "--yes")
+        who = f"{client.user} in {client.database}: pid {live.info.backend_pid}, "
+    assert done.returncode == 0, done.stderr
+    assert f"one session is connected and will be ended:\n  {who}" in done.stderr
+
+
 def a_login_that_somebody_closed_is_not_opened_in_silence(standing: Standing, superuser: ServerFile, app: str) -> None:
     """Assert that a preview says what an update will do about it, the update what it did, and a later one nothing."""
     with connect(superuser.target()) as connection:
@@ -200,7 +211,7 @@ def test_a_whole_life(major: int, kind: str, major_server: Callable[[int], Serve
         is_rotated_without_downtime(standing, superuser, roles_of("lyra", given).app)
         every_membership_is_a_property_of_its_role(standing)
 
-        carry(standing, names[:-1])
+        one_leaves_whoever_is_connected(standing, superuser, names)
         assert standing_roles(superuser, names[-1], roles_of(names[-1], given)) == []
         all_is_as_declared(standing, superuser, given)
         if major == 18:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 from urllib.parse import quote
@@ -23,11 +23,11 @@ from embedded.server import ServerFile
 from infra import products
 from infra.connection import connect
 from infra.credentials import scram_verifier
-from tests.support.postgres import unique
+from tests.support.postgres import drop_database, running_server, unique
 from tests.support.project import Project, copied_project
 from tests.support.watching import Seen, watching
 
-STACK = "life"
+STACK, NEXT = "life", "next"
 PRODUCT = "storefront"
 # A password as people choose them: whatever quotes or escapes it must not let it through in another spelling.
 WRITTEN = "p%a$s'w\"o{r}d /\\:@&" + secrets.token_hex(4)
@@ -86,11 +86,11 @@ class Life:
                 text = path.read_bytes().decode(errors="replace")
                 self.shown[f"{len(self.shown)}: {path.relative_to(own)}"] = text
 
-    def learn(self, server: ServerFile) -> None:
+    def learn(self, server: ServerFile, stack: str = STACK) -> None:
         """Get to know the stack's secrets: its passphrase, the generated passwords and their verifiers."""
-        folder = self.project.folder / ".chatdb" / STACK
-        self.passwords["passphrase"] = (folder / "passphrase").read_text().strip()
-        done = self.project.chatdb("stack", "output", "--stack", STACK, "--json", "--show-secrets")
+        folder = self.project.folder / ".chatdb" / stack
+        self.passwords[f"passphrase of {stack}"] = (folder / "passphrase").read_text().strip()
+        done = self.project.chatdb("stack", "output", "--stack", stack, "--json", "--show-secrets")
         for logins in json.loads(done.stdout).get("connections", {}).values():
             for login in logins.values():
                 self.passwords[f"password {len(self.passwords)} of {login['user']}"] = login["password"]
@@ -101,8 +101,15 @@ class Life:
                 self.verifiers[f"verifier of {name} {len(self.verifiers)}"] = verifier
 
 
-def lead(life: Life, server: ServerFile, admin: str) -> None:
-    """Lead the life of a stack: mistakes, failures, two updates, every way to look at it, its end."""
+def lead(life: Life, server: ServerFile, admin: str, other: ServerFile) -> None:
+    """Lead the life of a stack: mistakes, failures, two updates, every way to look at it, its end.
+
+    Args:
+        life: What is collected.
+        server: Its server.
+        admin: Its administrator.
+        other: The server of a stack that takes from it.
+    """
     settings = {
         "products": [PRODUCT],
         "host": server.host,
@@ -161,9 +168,14 @@ def lead(life: Life, server: ServerFile, admin: str) -> None:
     run("stack", "import", "--stack", STACK, "--file", str(project.folder / "temporary/exported.json"))
     run("stack", "output", "--stack", STACK)
     run("backup", "--stack", STACK, "--product", PRODUCT, "--to", str(project.folder / "temporary/backups"))
+    (place,) = (project.folder / "temporary/backups").glob("*/*/*")
+    restore = ("restore", "--stack", STACK, "--product", PRODUCT, "--from", str(place), "--into", "storefront_then")
+    run(*restore)
+    run(*restore, expected=1)
     for _ in range(2):
         run("rotate", "--stack", STACK, "--yes", "--even-if-used")
         life.learn(server)
+    promoted(life, other)
     run("psql", "--stack", STACK, "--product", PRODUCT, "--", "-Atc", "SELECT current_user")
     run(
         "rollback",
@@ -176,6 +188,7 @@ def lead(life: Life, server: ServerFile, admin: str) -> None:
         "--confirm",
         products.load(PRODUCT).confirmation,
     )
+    run("promote", "--from", STACK, "--to", NEXT, "--yes", expected=1)
 
     # One database without a stack: a connection string that is right, and one that is not.
     migrator = project.chatdb("url", "--stack", STACK, "--product", PRODUCT, "--role", "migrator").stdout.strip()
@@ -193,8 +206,23 @@ def lead(life: Life, server: ServerFile, admin: str) -> None:
     with another_password(server, "storefront_migrator"):
         run(*up, expected=1)
     run(*up)
+    with another_password(other, "storefront_migrator"):
+        run("promote", "--from", STACK, "--to", NEXT, "--yes", expected=1)
     rows(life, server)
+    # The restored database is nobody's of the stack, and its objects are the roles'.
+    run("destroy", "--stack", STACK, "--yes", expected=1)
+    drop_database(server, "storefront_then")
     run("destroy", "--stack", STACK, "--yes")
+
+
+def promoted(life: Life, other: ServerFile) -> None:
+    """Promote to a stack on another server, and get to know its secrets."""
+    (life.project.folder / "other.json").write_text(json.dumps(asdict(other)), encoding="utf-8")
+    life.passwords["other administrator's"] = other.password
+    settings = {"serverFile": "other.json", "products": [PRODUCT], "standIns": True, "onDestroy": "drop"}
+    life.project.write_stack(NEXT, {**settings, "promoteFrom": STACK})
+    life.run("promote", "--from", STACK, "--to", NEXT, "--yes", "--json")
+    life.learn(other, NEXT)
 
 
 @contextmanager
@@ -208,6 +236,14 @@ def another_password(server: ServerFile, role: str) -> Iterator[None]:
             connection.execute(change.format(sql.Identifier(role), sql.Literal(verifier)))
             if verifier != row[0]:
                 yield
+
+
+def log_of(server: ServerFile) -> str:
+    """Return a server's log."""
+    with connect(server.target()) as connection:
+        folder = connection.execute("SELECT current_setting('data_directory')").fetchone()
+    assert folder is not None
+    return (Path(folder[0]).parent / "server.log").read_text(errors="replace")
 
 
 def rows(life: Life, server: ServerFile) -> None:
@@ -244,15 +280,17 @@ def life(own_server: ServerFile) -> Iterator[Life]:
         ):
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
         connection.execute("SELECT pg_reload_conf()")
-        log_file = connection.execute("SELECT current_setting('data_directory')").fetchone()
-    assert log_file is not None
     with copied_project() as copy:
         (copy.folder / "temporary").mkdir()
         project = copy.with_environment(TMPDIR=str(copy.folder / "temporary"))
         found = Life(project, passwords={"administrator's": WRITTEN, "wrong": WRONG})
-        with watching(own_server.target(), mark=str(copy.folder)) as found.seen:
-            lead(found, own_server, admin)
-        found.log = (Path(log_file[0]).parent / "server.log").read_text(errors="replace")
+        with (
+            running_server() as other,
+            watching(own_server.target(), mark=str(copy.folder)) as found.seen,
+        ):
+            lead(found, own_server, admin, other)
+            found.log = log_of(other)
+        found.log += log_of(own_server)
         yield found
 
 
@@ -284,8 +322,10 @@ def test_what_is_looked_for_would_be_found(life: Life) -> None:
     assert {name.rpartition(" ")[2] for name in life.passwords} >= {
         "storefront_app",
         "storefront_migrator",
-        "passphrase",
+        STACK,
+        NEXT,
     }
+    assert any("promote" in place for place in life.shown)
     assert any("SCRAM-SHA-256" in verifier for verifier in life.verifiers.values())
     assert places({"server.log": life.log}, life.verifiers) != []
     assert any("stack.json" in place for place in life.shown)

@@ -177,7 +177,18 @@ def test_a_managed_administrators_stack_is_rotated_and_keeps_every_membership(cl
     assert "chatdb:rotation goes back from 3 to 1" in done.stdout + done.stderr
     cli.project.succeed("config", "set", "--stack", "own", "chatdb:rotation", "3")
     cli.succeed("preview", "--stack", "own", "--expect-no-changes")
-    cli.project.succeed("destroy", "--stack", "own", "--yes")
+    # Plain `pulumi destroy`: who may not be ended is named and nothing is closed; who may is.
+    found = json.loads(cli.succeed("stack", "output", "--json", "--show-secrets", "--stack", "own"))
+    app = found["connections"]["lyra"]["app"]
+    with connect(own_server.target("lyra").to(application_name="monitoring")) as watching:
+        done = cli.run("destroy", "--yes", "--stack", "own")
+        assert done.returncode != 0
+        said = done.stdout + done.stderr
+        assert "cannot drop the database lyra: one session is connected" in said
+        assert f"postgres in lyra: pid {watching.info.backend_pid}, monitoring" in said
+        assert watching.execute("SELECT datallowconn FROM pg_database WHERE datname = 'lyra'").fetchone() == (True,)
+    with connect(own_server.target("lyra").to(user=app["user"], password=app["password"])):
+        cli.succeed("destroy", "--yes", "--stack", "own")
 
 
 def test_dev_is_promoted_and_what_is_kept_is_come_back_to(cli: Cli, own_server: ServerFile, tmp_path: Path) -> None:
