@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,15 @@ DONE, FAILED, DIFFERENT, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    status = _run(arguments)
+    engine = sys.modules.get("embedded.interruption")
+    if engine is not None and engine.was_abandoned():
+        sys.stdout.flush()
+        os._exit(status)  # what was left at once is still under way in a thread, which Python would wait for
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = parse(sys.argv[1:] if arguments is None else list(arguments))
     module, _, function = options.run.partition(":")
     try:
@@ -29,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ChatdbError as error:
         return _fail(error, as_json=getattr(options, "json", False))
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more must not disturb the words of the end
         interrupted = ChatdbError(
             "interrupted",
             detail="Ctrl-C was pressed.",

@@ -17,6 +17,7 @@ from typing import Any
 
 from embedded.engine.errors import program_error
 from embedded.engine.monitor import Monitor
+from embedded.interruption import Presses, was_abandoned
 from embedded.settings import Config
 
 
@@ -47,12 +48,17 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
     """
     from pulumi import RunError
     from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
+    from pulumi.runtime.proto.engine_pb2 import WARNING, LogRequest
     from pulumi.runtime.settings import ROOT
 
     def execute() -> None:
         runpy.run_path(str(project / "__main__.py"), run_name="__main__")
 
+    def tell(words: str) -> None:
+        monitor.Log(LogRequest(severity=WARNING, message=words))
+
     async def main() -> None:
+        presses.listen()
         set_all_config(config.plain, config.secret_keys)
         ROOT.set(None)
         places: dict[str, Any] = {"organization": "organization", "root_directory": str(project)}
@@ -68,7 +74,12 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
     try:
         # The runner cancels what an interrupted run leaves, and waits for its threads. A context of its own: the SDK
         # keeps its settings in context variables.
-        with asyncio.Runner() as runner:
-            runner.run(main(), context=contextvars.copy_context())
+        with Presses(tell) as presses:
+            runner = asyncio.Runner()
+            try:
+                runner.run(main(), context=contextvars.copy_context())
+            finally:
+                if not was_abandoned():
+                    runner.close()
     except (Exception, SystemExit) as error:
         raise program_error(error) from (error if isinstance(error, RunError) else None)

@@ -138,6 +138,27 @@ def test_an_interrupted_up_ends_what_is_under_way_and_begins_nothing_more(toy: T
     assert toy.up(text)[0] == "create c"
 
 
+def test_an_up_that_is_interrupted_again_is_left_at_once(toy: Toy) -> None:
+    """However often Ctrl-C is pressed; the state names what was under way, and the next run does it again."""
+    toy.program("Thing('a', slow=30)\n")
+    process = start_chatdb(toy, "up")
+    wait_for(toy, "create a")
+    assert process.stderr is not None
+    process.send_signal(signal.SIGINT)
+    while "what is under way comes to its end first" not in (line := process.stderr.readline()):
+        assert line, "it ended without a word"
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130, said
+    assert said.startswith("interrupted\nDETAIL: ")
+    assert "Traceback" not in said
+    assert '"type":"creating"' in toy.state_text
+    toy.program("Thing('a')\n")
+    toy.run("up")
+    assert "a" in toy.resources()
+
+
 def test_an_interrupted_destroy_names_what_was_under_way(toy: Toy) -> None:
     """Ctrl-C in a delete: nobody knows how far it came; the state says so, and the next run deletes it again."""
     # Without it the stack is a protected one.
