@@ -6,6 +6,8 @@ to do) and a fourth: the state things are in now.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ChatdbError(Exception):
     """An error with what happened, why, what to do, and what state things are in.
@@ -98,13 +100,25 @@ def unknown_name(kind: str, name: str, known: list[str]) -> UnknownNameError:
 
 def unforeseen(error: BaseException) -> ChatdbError:
     """Word an exception that nothing foresaw, with the place it arose."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    place = places(error, last=1)
     return ChatdbError(
         "chatdb met an error it has no words for",
-        detail=f"{type(error).__name__}{place}: {error}",
+        detail=f"{type(error).__name__}{f' at {place}' if place else ''}: {error}",
         hint="Run the same command again; if it stays, report it with this text.",
         state="What was committed before stays; the ledger in the database (`chatdb status`) tells.",
     )
+
+
+def places(error: BaseException, *, last: int, foreign: Sequence[str] = ()) -> str:
+    """Return where an exception was raised, `file:line, file:line`; empty where that is not known.
+
+    Args:
+        error: The exception.
+        last: How many places, the last ones.
+        foreign: Parts of paths; places in them are told only where there are no others.
+    """
+    import traceback
+
+    frames = list(traceback.extract_tb(error.__traceback__))
+    own = [frame for frame in frames if not any(part in frame.filename for part in foreign)]
+    return ", ".join(f"{frame.filename}:{frame.lineno}" for frame in (own or frames)[-last:])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Sequence
 
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, places
 
 _UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(?P<what>.*?)(?: option)?\. Please update")
 
@@ -66,10 +65,7 @@ def program_error(error: BaseException) -> ChatdbError:
 
 def _unforeseen(error: BaseException, who: str, what: str) -> ResourceError:
     """Return the error for an exception that nothing foresaw, with its last places in the program."""
-    frames = list(traceback.extract_tb(error.__traceback__))
-    foreign = ("site-packages", "<frozen", "/embedded/engine/", "/asyncio/")
-    own = [frame for frame in frames if not any(part in frame.filename for part in foreign)]
-    places = ", ".join(f"{frame.filename}:{frame.lineno}" for frame in (own or frames)[-3:])
+    place = places(error, last=3, foreign=("site-packages", "<frozen", "/embedded/engine/", "/asyncio/"))
     message, hint = f"{who}: {type(error).__name__}: {error}", f"Correct {what}, then run again."
-    detail, state = f"raised at {places or 'unknown place'}", "What was done before it is saved."
+    detail, state = f"raised at {place or 'unknown place'}", "What was done before it is saved."
     return ResourceError(message, detail=detail, hint=hint, state=state)
