@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from bench import peers
 from bench.fault_cases import CASES, Bench
 from bench.peers import CHATDB, PEERS, Runner
 from bench.runners import fresh
+from bench.scratch import scratch_server
 from embedded.server import EmbeddedServer
 
 
@@ -66,14 +65,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[runner.name for runner in (CHATDB, *PEERS)], help="these runners")
     only = parser.parse_args().only
-    scratch = Path(tempfile.mkdtemp(prefix="chatdb-bench-"))
-    scratch.chmod(0o755)
-    embedded = EmbeddedServer(scratch / "server")
-    try:
+    with scratch_server() as (embedded, scratch):
         good = table(embedded, scratch, [peer for peer in (CHATDB, *PEERS) if not only or peer.name in only])
-    finally:
-        embedded.destroy()
-        shutil.rmtree(scratch, ignore_errors=True)
     return 0 if good else 1
 
 

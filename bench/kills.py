@@ -13,17 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.peers import OURS, environment
 from bench.runners import fresh
-from embedded.server import EmbeddedServer, ServerFile
+from bench.scratch import scratch_server
+from embedded.server import ServerFile
 from infra.connection import Target, connect
 
 RUNS_KILLED = 3
@@ -138,22 +137,16 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=None, help="for the same moments again")
     options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="chatdb-bench-"))
-    scratch.chmod(0o755)
-    folder = scratch / "files"
-    folder.mkdir()
-    for number in range(1, 6):
-        (folder / f"{number:04d}_t{number}.sql").write_text(PLAIN.format(n=number), encoding="utf-8")
-    (folder / "0006_online.sql").write_text(ONLINE.format(rows=ROWS), encoding="utf-8")
-    (folder / "0007_last.sql").write_text(LAST, encoding="utf-8")
-    embedded = EmbeddedServer(scratch / "server")
-    try:
+    with scratch_server() as (embedded, scratch):
+        folder = scratch / "files"
+        folder.mkdir()
+        for number in range(1, 6):
+            (folder / f"{number:04d}_t{number}.sql").write_text(PLAIN.format(n=number), encoding="utf-8")
+        (folder / "0006_online.sql").write_text(ONLINE.format(rows=ROWS), encoding="utf-8")
+        (folder / "0007_last.sql").write_text(LAST, encoding="utf-8")
         began = time.perf_counter()
         moment = random.Random(options.seed)  # noqa: S311 - moments, not secrets
         killed, needy, different = torment(embedded.start(), folder, options.kills, moment)
-    finally:
-        embedded.destroy()
-        shutil.rmtree(scratch, ignore_errors=True)
     print(f"{killed} kills: {needy} needed a hand, {different} ended differently ({time.perf_counter() - began:.0f} s)")
     return 1 if needy or different else 0
 

@@ -16,18 +16,17 @@ import contextlib
 import hashlib
 import json
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bench.scratch import scratch_server
 from embedded.programs import packaged_bin_folder
-from embedded.server import EmbeddedServer, ServerFile
+from embedded.server import ServerFile
 from infra.aws import Access
 from infra.backup import restoring
 from infra.backup.manifest import Manifest, parse
@@ -224,17 +223,10 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=None, help="for the same moments again")
     options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="chatdb-bench-"))
-    scratch.chmod(0o755)
-    embedded = EmbeddedServer(scratch / "server")
     began = time.perf_counter()
-    try:
-        with copied_project() as project:
-            moment = random.Random(options.seed)  # noqa: S311 - moments, not secrets
-            count = Torment(project, embedded.start(), moment).run(options.kills)
-    finally:
-        embedded.destroy()
-        shutil.rmtree(scratch, ignore_errors=True)
+    with scratch_server() as (embedded, _), copied_project() as project:
+        moment = random.Random(options.seed)  # noqa: S311 - moments, not secrets
+        count = Torment(project, embedded.start(), moment).run(options.kills)
     kinds = ", ".join(f"{number} of {kind}" for kind, number in count.by_kind.items())
     print(
         f"{count.kills} kills ({kinds}): {count.lost} lost rows, {count.needy} needed a hand, "

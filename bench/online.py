@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,8 @@ from pathlib import Path
 
 from psycopg import sql
 
-from embedded.server import EmbeddedServer, ServerFile, packaged_bin_folder
+from bench.scratch import scratch_server
+from embedded.server import ServerFile, packaged_bin_folder
 from infra import products
 from infra.connection import Target, connect
 from infra.migrations import directory, filename, runner
@@ -278,16 +278,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in each product's largest table")
     rows = parser.parse_args().rows
     print(f"{rows} rows, {RATE} transactions a second, Python {sys.version.split()[0]}")
-    with tempfile.TemporaryDirectory(prefix="chatdb-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        server = EmbeddedServer(folder / "server")
-        try:
-            started = server.start()
-            online(started, folder, rows)
-            hard_case(started, folder, rows)
-        finally:
-            server.destroy()
+    with scratch_server() as (server, folder):
+        started = server.start()
+        online(started, folder, rows)
+        hard_case(started, folder, rows)
 
 
 if __name__ == "__main__":

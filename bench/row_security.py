@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from bench.online import product_database
-from embedded.server import EmbeddedServer, ServerFile
+from bench.scratch import scratch_server
+from embedded.server import ServerFile
 from infra import products
 from infra.connection import Target, connect
 from infra.migrations import directory, runner
@@ -105,14 +104,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000, help="messages in the table")
     parser.add_argument("--reads", type=int, default=10_000, help="transactions each way")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="chatdb-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        server = EmbeddedServer(folder / "server")
-        try:
-            times = filled(server.start(), options)
-        finally:
-            server.destroy()
+    with scratch_server() as (server, _):
+        times = filled(server.start(), options)
     medians = {way: statistics.median(found) for way, found in times.items()}
     for way, found in times.items():
         quartiles = statistics.quantiles(found, n=20)

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +21,8 @@ from pathlib import Path
 from bench import peers
 from bench.changes import tables
 from bench.peers import CHATDB, FLOOR, PEERS, Command
-from embedded.server import EmbeddedServer, ServerFile
+from bench.scratch import scratch_server
+from embedded.server import ServerFile
 from infra.connection import Target, connect
 from infra.migrations import directory, ledger
 from infra.migrations import runner as engine
@@ -120,19 +119,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--counts", type=int, nargs="*", default=[100, 1000])
     options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="chatdb-bench-"))
-    scratch.chmod(0o755)
-    embedded = EmbeddedServer(scratch / "server")
-    try:
+    with scratch_server() as (embedded, scratch):
         server = embedded.start()
         for count in options.counts:
             folder = scratch / str(count)
             folder.mkdir()
             compare(server, folder, count, options.rounds if count <= 100 else max(3, options.rounds // 2))
         nothing_to_do(server, scratch, options.rounds)
-    finally:
-        embedded.destroy()
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 if __name__ == "__main__":
