@@ -18,9 +18,12 @@ import pytest
 from embedded.server import ServerFile
 from infra import products
 from infra.connection import connect
+from tests.stack import test_rds_tokens as rds_stack
 from tests.stack.test_bad_input import own
+from tests.support.aws import Aws
 from tests.support.postgres import make_managed_admin
 from tests.support.project import Project, copied_project
+from tests.support.rds import Rds
 
 pytestmark = pytest.mark.skipif(
     shutil.which("pulumi") is None,
@@ -240,6 +243,20 @@ def test_dev_is_promoted_and_what_is_kept_is_come_back_to(cli: Cli, own_server: 
     cli.project.succeed("destroy", "--stack", "dev", "--yes")
     with connect(own_server.target()) as connection:
         assert connection.execute("SELECT FROM pg_roles WHERE rolname LIKE 'lyra%'").rowcount == 0
+
+
+def test_a_stack_by_rds_tokens_lives_there_too(cli: Cli, cloud: Aws, rds: Rds) -> None:
+    """The plugin makes tokens of its own, by the credentials and the region that ours are made by; TLS is verified."""
+    rds_stack.write(cli.project, rds)
+    ready = cli.project.with_environment(**cloud.credentials)
+    rds.tokens.clear()
+    ready.succeed("up", "--stack", "rds", "--yes")
+    assert {user for user, _ in rds.tokens} == {rds.admin, "lyra_migrator"}
+    assert ready.chatdb("preview", "--stack", "rds", "--expect-no-changes").returncode == 0
+    assert ready.chatdb("refresh", "--stack", "rds", "--yes", "--expect-no-changes").returncode == 0
+    assert "X-Amz" not in cli.succeed("stack", "export", "--stack", "rds", "--show-secrets")
+    ready.succeed("verify", "--stack", "rds", "--product", "lyra")
+    ready.succeed("destroy", "--stack", "rds", "--yes")
 
 
 def test_a_mistake_in_the_settings_reads_the_same(cli: Cli) -> None:

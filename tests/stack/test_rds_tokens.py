@@ -16,9 +16,8 @@ from tests.support.project import Project
 from tests.support.rds import NAME, Rds
 
 
-@pytest.fixture
-def stack(project: Project, cloud: Aws, rds: Rds) -> Iterator[Project]:
-    """The stack `rds`, not up yet; the region is in its file, the credentials in the environment."""
+def write(project: Project, rds: Rds) -> None:
+    """Write the stack `rds`."""
     shutil.copy(rds.ca, project.folder / "rds.pem")
     settings = {
         "products": ["lyra"],
@@ -33,6 +32,12 @@ def stack(project: Project, cloud: Aws, rds: Rds) -> Iterator[Project]:
         "standIns": True,
     }
     project.write_stack("rds", settings)
+
+
+@pytest.fixture
+def stack(project: Project, cloud: Aws, rds: Rds) -> Iterator[Project]:
+    """The stack `rds`, not up yet; the region is in its file, the credentials in the environment."""
+    write(project, rds)
     ready = project.with_environment(**cloud.credentials)
     yield ready
     ready.succeed("destroy", "--stack", "rds", "--yes")

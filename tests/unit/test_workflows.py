@@ -14,8 +14,8 @@ from cli.commands import COMMANDS
 from infra.products import PROJECT_ROOT
 from tests.support import actionlint, workflows
 
-# What the runners have and this project does not need: to comment, to show a summary, to copy a stack's three lines.
-RUNNER_ONLY = ("gh pr comment", "cat report.md", "sed ")
+# What the runners have and this project does not need: to comment, to show a summary, to write a stack's three lines.
+RUNNER_ONLY = ("gh pr comment", "cat report.md", "printf ")
 
 
 def test_actionlint_finds_nothing() -> None:
