@@ -1,12 +1,15 @@
-"""Come back to data that a destroyed stack kept: what stands on the server is taken into the state.
+"""Come back to data that a destroyed stack kept, or take over a database from before any stack: into the state with it.
 
 Called by `cli.stacks` and `cli.promote` before an update. It asks the server and nothing on this machine: whoever
-destroyed the stack, on whichever machine and engine, the next `chatdb up` goes on with the data.
+destroyed the stack, on whichever machine and engine, the next `chatdb up` goes on with the data. What was there before
+any stack is taken over where the setting `adopt` asks for it; its tables, the runner compares before it records them.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cli import engines, teardown
@@ -15,18 +18,29 @@ from cli.context import has_state, project, server_of, setting
 from infra import products
 from infra.connection import Target
 from infra.errors import ChatdbError
+from infra.naming import RoleNames
 
 
 def come_back(stack: str, engine: engines.Engine) -> None:
-    """Take over each product that the stack names, its state lacks and the server keeps for it."""
+    """Take over each product that the stack names, its state lacks and the server keeps for it, or is to adopt.
+
+    Raises:
+        ChatdbError: a database may not be adopted.
+    """
     from embedded import kept, settings
 
     found = deployment(stack, engine)
     lacking = kept.lacking(found, teardown.named(stack))
-    standing = _standing(stack, lacking, engine) if lacking else []
+    standing = _standing(stack, lacking, engine, _kept) if lacking else []
+    if standing:
+        print(f"the data of {', '.join(one.name for one in standing)} was kept: taking it over again", file=sys.stderr)
+    others = [name for name in lacking if name not in {one.name for one in standing}]
+    adopted = _adopted(stack, others, engine, ours=kept.roles(found))
+    for one in adopted:
+        print(f"the database {one.database} stands already, owned by {one.owner}: adopting it", file=sys.stderr)
+    standing += adopted
     if not standing:
         return
-    print(f"the data of {', '.join(one.name for one in standing)} was kept: taking it over again", file=sys.stderr)
     admin = administrator(stack, engine)
     server = {
         "host": admin.host,
@@ -44,7 +58,7 @@ def come_back(stack: str, engine: engines.Engine) -> None:
 
 def kept_products(stack: str, engine: engines.Engine) -> list[str]:
     """Return the products whose data the server keeps for a stack that is not up."""
-    return [one.name for one in _standing(stack, teardown.named(stack), engine)]
+    return [one.name for one in _standing(stack, teardown.named(stack), engine, _kept)]
 
 
 def deployment(stack: str, engine: engines.Engine) -> dict[str, Any]:
@@ -58,14 +72,34 @@ def deployment(stack: str, engine: engines.Engine) -> dict[str, Any]:
     return {"version": 3, "deployment": secrets}
 
 
-def _standing(stack: str, names: list[str], engine: engines.Engine) -> list[Any]:
+def _adopted(stack: str, names: list[str], engine: engines.Engine, *, ours: set[str]) -> list[Any]:
+    """Return what stands of products from before any stack, where this one adopts.
+
+    Raises:
+        ChatdbError: the stack would drop it with `destroy`.
+    """
+    asked = names if setting(stack, "adopt") is True else []
+    adopted = _standing(stack, asked, engine, partial(_before, ours=ours)) if asked else []
+    if adopted and not teardown.is_protected(stack):
+        raise ChatdbError(
+            f"the database {adopted[0].database} was there before the stack {stack}, whose `destroy` would drop it",
+            detail="chatdb:adopt asks to take over what stands, chatdb:onDestroy says drop",
+            hint=f"Let it be kept: chatdb config set --stack {stack} chatdb:onDestroy keep",
+            state="Nothing was changed.",
+        )
+    return adopted
+
+
+def _standing(
+    stack: str, names: list[str], engine: engines.Engine, look: Callable[[str, str, Target], Any]
+) -> list[Any]:
     """Return what stands of some products; nothing where the server cannot be asked, which the update says itself."""
     server = server_of(stack)
     if server is not None and not server.running():
         return []
     try:
         admin = administrator(stack, engine)
-        found = [_kept(stack, name, admin) for name in names]
+        found = [look(stack, name, admin) for name in names]
     except ChatdbError:
         return []
     return [one for one in found if one]
@@ -75,12 +109,33 @@ def _kept(stack: str, name: str, admin: Target) -> Any:
     """Return what stands of a product; None where nothing is kept."""
     from embedded import kept
     from infra import kept as on_server
+
+    product, names, logins = _roles(stack, name)
+    there = on_server.roles(admin, database=product.database, owner=names.owner, logins=list(logins), stack=stack)
+    resources = {names.owner: f"{name}-owner", **logins}
+    roles = {resources[role]: role for role in there}
+    return kept.Product(name, product.database, names.owner, roles) if roles else None
+
+
+def _before(stack: str, name: str, admin: Target, *, ours: set[str]) -> Any:
+    """Return the database of a product that was there before any stack; None where there is none.
+
+    A first update that did not adopt may have made roles of ours beside it.
+    """
+    from embedded import kept
+    from infra import kept as on_server
+
+    product, names, logins = _roles(stack, name)
+    others = [role for role in (names.owner, *logins) if role not in ours]
+    owner = on_server.owner_before(admin, database=product.database, roles=others)
+    return kept.Product(name, product.database, owner, {}) if owner else None
+
+
+def _roles(stack: str, name: str) -> tuple[products.Product, RoleNames, dict[str, str]]:
+    """Return a product, its roles, and the names of the resources that its logins are."""
     from infra import rotation
 
     product = products.load(name)
     names = names_in(stack, product)
     logins = {login.role: f"{name}-{login.label}" for login in rotation.logins(names, rotation.FIRST + 1)}
-    there = on_server.roles(admin, database=product.database, owner=names.owner, logins=list(logins), stack=stack)
-    resources = {names.owner: f"{name}-owner", **logins}
-    roles = {resources[role]: role for role in there}
-    return kept.Product(name, product.database, names.owner, roles) if roles else None
+    return product, names, logins

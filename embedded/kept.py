@@ -1,4 +1,4 @@
-"""What a deployment gets where a stack comes back to data that it kept, and what it loses before data goes. Pure.
+"""What a deployment gets where a stack comes back to data or adopts it, and what it loses before data goes. Pure.
 
 Called by `cli.teardown` and `cli.returning`. What stands on the server is the truth: of a kept product, roles and
 database cannot be made a second time, so they are put into the state as they stand, closed; all else the next `up`
@@ -42,8 +42,8 @@ class Product(NamedTuple):
     Attributes:
         name: The product.
         database: Its database.
-        owner: Role that owns it.
-        roles: The roles that stand, by the names of their resources; the owner among them.
+        owner: Role that owns it now.
+        roles: The roles of ours that stand, by the names of their resources.
     """
 
     name: str
@@ -98,6 +98,12 @@ def lacking(deployment: Mapping[str, Any], products: list[str]) -> list[str]:
     resources = deployment.get("deployment", {}).get("resources") or ()
     there = {item["urn"].rpartition("::")[2] for item in resources if item["type"] == DATABASE}
     return [name for name in products if database_of(name) not in there]
+
+
+def roles(deployment: Mapping[str, Any]) -> set[str]:
+    """Return the names of the roles that a deployment has."""
+    resources = deployment.get("deployment", {}).get("resources") or ()
+    return {item["inputs"]["name"] for item in resources if item["type"] == ROLE}
 
 
 def taken_over(

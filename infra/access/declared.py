@@ -142,6 +142,10 @@ class Declared:
             case "table":
                 name = (grant.thing.schema, grant.thing.name)
                 return grant.privilege == "REFERENCES" and name in {(table.schema, table.table) for table in asked}
+            case "column":
+                name = (grant.thing.schema, grant.thing.name)
+                keys = {(table.schema, f"{table.table}.{table.column}") for table in asked}
+                return grant.privilege == "REFERENCES" and name in keys
             case _:
                 return False
 

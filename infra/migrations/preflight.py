@@ -80,6 +80,20 @@ SELECT current_user::text,
        n.oid IS NULL, current_database()::text
 FROM (SELECT %s::text) AS wanted (name) LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = wanted.name
 """
+# An index and a column's own sequence go with their table.
+_OWNED_BY_OTHERS = """
+SELECT pg_catalog.pg_get_userbyid(c.relowner)::text,
+       format('ALTER TABLE %%I.%%I OWNER TO %%I;', n.nspname, c.relname, current_user)
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = ANY(%(relations)s) AND c.relkind IN ('r', 'p', 'v', 'm')
+  AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+UNION ALL
+SELECT pg_catalog.pg_get_userbyid(p.proowner)::text,
+       format('ALTER ROUTINE %%s OWNER TO %%I;', p.oid::regprocedure, current_user)
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.proname = ANY(%(functions)s) AND NOT pg_catalog.pg_has_role(p.proowner, 'USAGE')
+ORDER BY 2
+"""
 _MISSING_ROLES = """
 SELECT wanted FROM unnest(%s::text[]) AS wanted
 WHERE wanted NOT IN (SELECT rolname FROM pg_catalog.pg_roles) ORDER BY wanted
@@ -178,6 +192,7 @@ def table_in_the_way(connection: psycopg.Connection[Any], product: Product, *, a
         if compared[version]:
             continue
         if adopt:
+            _require_ownership(connection, product, live, version)
             return version
         raise TableInTheWayError(
             f"{tables} {stand} already, and no migration of {product.name} is recorded",
@@ -197,6 +212,27 @@ def table_in_the_way(connection: psycopg.Connection[Any], product: Product, *, a
         hint=hint,
         differences=found,
     )
+
+
+def _require_ownership(
+    connection: psycopg.Connection[Any], product: Product, live: catalogue.Catalogue, version: int
+) -> None:
+    """Return where what is to be taken over may be altered by the role that migrates: the next migration will."""
+    named = {
+        "schema": product.schema,
+        "relations": [*live["tables"], *live["views"]],
+        "functions": [name.partition("(")[0] for name in live["functions"]],
+    }
+    found = connection.execute(_OWNED_BY_OTHERS, named).fetchall()
+    if found:
+        owners = ", ".join(sorted({owner for owner, _ in found}))
+        raise TableInTheWayError(
+            f"what stands of {product.name} cannot be taken over yet: it belongs to {owners}",
+            detail=f"the shape is that of version {version:04d}, and whoever alters a table must own it; the service "
+            f"that uses it as {owners} keeps working only with rights of its own",
+            hint=f"As an administrator: {' '.join(statement for _, statement in found)} "
+            f"What the service of {owners} needs, grant it in the same transaction.",
+        )
 
 
 def _check(connection: psycopg.Connection[Any], product: Product, wanted: Prerequisite) -> None:

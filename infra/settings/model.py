@@ -39,7 +39,7 @@ class StackSettings(ServerSettings, AwsSettings, LoginSettings, PromotionSetting
     )
     adopt: bool = Field(
         default=False,
-        description="Take over tables that stand already where they equal a known version exactly.",
+        description="Take over a database and tables that stand already where these equal a known version exactly.",
         examples=["true"],
     )
     on_destroy: Literal["drop", "keep"] = Field(

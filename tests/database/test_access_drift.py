@@ -75,6 +75,21 @@ def test_the_applications_grants_to_its_own_roles_are_its_own_business(standing:
         ]
 
 
+def test_what_a_foreign_key_needs_of_the_application_is_no_drift(standing: Standing) -> None:
+    """The right to point to its key, on the table or on the column alone; no other."""
+    with standing.trying("lyra") as (connection, product):
+        run(connection, "CREATE ROLE website; ALTER TABLE public.users OWNER TO website")
+        run(connection, "REVOKE ALL ON public.users FROM lyra_readonly")
+        run(connection, "GRANT REFERENCES (id) ON public.users TO lyra_owner")
+        assert drift(connection, product) == ()
+        run(connection, "GRANT REFERENCES ON public.users TO lyra_owner")
+        assert drift(connection, product) == ()
+        run(connection, "GRANT UPDATE (id) ON public.users TO lyra_owner")
+        assert [one.sentence for one in drift(connection, product)] == [
+            f"lyra_owner has UPDATE on public.users.id, {AS}: granted by website"
+        ]
+
+
 def test_a_partition_is_the_tables(standing: Standing) -> None:
     """A stranger's right on a partition of ours is named; what the default privileges give a reader is not."""
     with standing.trying("futureguide") as (connection, product):

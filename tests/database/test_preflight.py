@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -131,6 +132,34 @@ def test_adopting_goes_on_from_the_version_that_stands(product_database: Callabl
     assert (done.baselined, done.version) == (("0001_create_chats",), 4)
     with connect(target) as connection:
         assert connection.execute("SELECT query FROM chats").fetchall() == [("q",)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_belongs_to_another_is_adopted_only_once_it_belongs_to_the_owner(
+    product_database: Callable[..., Target], name: str
+) -> None:
+    """The statements that are named do it."""
+    target, product = product_database(name), products.load(name)
+    owner = f"adopter_{name}"
+    with connect(target) as connection:
+        run_section(connection, migrations(name)[0], "up")
+        connection.execute(
+            f"RESET ROLE; CREATE ROLE {owner}; GRANT USAGE ON SCHEMA {product.schema} TO {owner}".encode()
+        )
+        connection.execute(f"SET ROLE {owner}".encode())
+        with pytest.raises(preflight.TableInTheWayError, match=f"it belongs to {target.role}") as caught:
+            preflight.table_in_the_way(connection, product, adopt=True)
+        connection.execute("RESET ROLE")
+        statements = [
+            part for part in re.split(r"(?<=;) ", caught.value.hint.partition(": ")[2]) if part[:5] == "ALTER"
+        ]
+        for statement in statements:
+            connection.execute(statement.encode())
+        assert len(statements) >= len(snapshot.load(product, 1)["tables"])
+        connection.execute(f"SET ROLE {owner}".encode())
+        assert preflight.table_in_the_way(connection, product, adopt=True) == 1
+        connection.execute(f"RESET ROLE; REASSIGN OWNED BY {owner} TO CURRENT_USER; DROP OWNED BY {owner}".encode())
+        connection.execute(f"DROP ROLE {owner}".encode())
 
 
 @pytest.mark.parametrize("adopt", [False, True])

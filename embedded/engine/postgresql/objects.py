@@ -76,7 +76,7 @@ class Named(Noun):
             raise AlreadyExistsError(
                 f"the {self.keyword.lower()} {name} exists already",
                 detail=f"{connection.info.host}:{connection.info.port} has one that this stack did not make",
-                hint=f"Choose another name; or, where nobody needs it: DROP {self.keyword} {name}.",
+                hint="Choose another name, or move it away; a database may be taken over by the setting adopt: true.",
                 state="It was left as it is.",
                 sqlstate="42710",
             )
