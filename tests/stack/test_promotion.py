@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from embedded.server import ServerFile
+from infra.connection import connect
 from tests.stack.test_bad_input import gone_afterwards, is_clean_error, own
 from tests.support.project import Project
 
@@ -310,6 +311,30 @@ def test_a_second_promotion_is_refused_and_an_interrupted_one_is_taken_up_again(
     assert ask(stacks, "live", "SELECT query, response, rating FROM chats") == [("why", "so", None)]
 
 
+def test_a_promotion_goes_on_over_a_connection_that_is_lost_half_way(stacks: Project, own_server: ServerFile) -> None:
+    """The server ends the session in the middle of the migration: it is made once, and no row is lost."""
+    stacks.succeed(
+        *("rollback", "--stack", "live", "--product", "robotics", "--to", "4"), "--confirm", "DELETE CHATS TABLE"
+    )
+    with held(stacks):
+        promotion = Promotion(stacks, "--yes")
+        limit = time.monotonic() + WAIT_LIMIT_S
+        while not ask(stacks, "live", MIGRATING):
+            assert time.monotonic() < limit, promotion.output.read_text()
+            time.sleep(0.1)
+        with connect(own_server.target()) as server:
+            ended = server.execute(ENDING).fetchall()
+    said = promotion.end()
+    assert len(ended) >= 1
+    assert promotion.process.returncode == 0, said
+    assert "Traceback" not in said
+    assert version(stacks) == 5
+    assert ask(stacks, "live", "SELECT query, response, rating FROM chats") == [("why", "so", None)]
+
+
+# The sessions that run the migration, in all that they do but hold the table.
+ENDING = """SELECT pg_terminate_backend(a.pid) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND a.datname = 'robotics'"""
 # A run that migrates holds its advisory lock, also while it waits for a table.
 MIGRATING = "SELECT 1 FROM pg_locks JOIN pg_database AS d ON d.oid = database AND datname = current_database() \
 WHERE locktype = 'advisory'"
