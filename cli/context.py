@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from embedded.server import EmbeddedServer
 
 DEFAULT_STACK = "dev"
+_ON = ("true", "yes", "on", "y", "t", "1")  # as the settings' models take them
 
 
 def project() -> Path:
@@ -55,6 +56,11 @@ def setting(stack: str, key: str) -> Any:
     from embedded.settings import stack_values
 
     return stack_values(project(), stack).get(f"chatdb:{key}")
+
+
+def switched_on(stack: str, key: str) -> bool:
+    """Tell whether a stack's file switches a setting on: Pulumi's own CLI writes true as a string."""
+    return str(setting(stack, key)).lower() in _ON
 
 
 def structured_setting(stack: str, key: str) -> Any:

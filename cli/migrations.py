@@ -205,10 +205,10 @@ def _production(stack: str) -> str:
     """Return the stack where its file marks it as production, else an empty name."""
     if not stack:
         return ""
-    from cli.context import setting
+    from cli.context import switched_on
 
     with contextlib.suppress(UnknownNameError):
-        return stack if setting(stack, "production") is True else ""
+        return stack if switched_on(stack, "production") else ""
     return ""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from cli import engines, teardown
 from cli.administration import administrator, names_in
-from cli.context import has_state, project, server_of, setting
+from cli.context import has_state, project, server_of, switched_on
 from infra import products
 from infra.connection import Target
 from infra.errors import ChatdbError
@@ -48,7 +48,7 @@ def come_back(stack: str, engine: engines.Engine) -> None:
         "username": admin.user,
         "database": admin.database,
         "sslmode": admin.sslmode,
-        "superuser": "true" if server_of(stack) or setting(stack, "superuser") is True else "false",
+        "superuser": "true" if server_of(stack) or switched_on(stack, "superuser") else "false",
     }
     name = settings.project_name(project())
     for one in standing:
@@ -78,7 +78,7 @@ def _adopted(stack: str, names: list[str], engine: engines.Engine, *, ours: set[
     Raises:
         ChatdbError: the stack would drop it with `destroy`.
     """
-    asked = names if setting(stack, "adopt") is True else []
+    asked = names if switched_on(stack, "adopt") else []
     adopted = _standing(stack, asked, engine, partial(_before, ours=ours)) if asked else []
     if adopted and not teardown.is_protected(stack):
         raise ChatdbError(

@@ -15,7 +15,7 @@ from typing import Any
 
 from cli import backup, engines, stack_settings
 from cli.administration import administrator
-from cli.context import has_state, project, server_of, setting, stack_folder, structured_setting
+from cli.context import has_state, project, server_of, setting, stack_folder, structured_setting, switched_on
 from infra import products
 from infra.backup import reading
 from infra.backup.manifest import Contents
@@ -30,7 +30,7 @@ class ProtectedStackError(ChatdbError):
 
 def is_protected(stack: str) -> bool:
     """Tell whether a stack's file asks for protection, without reading its secrets."""
-    return (setting(stack, "onDestroy") or "keep") == "keep" or setting(stack, "production") is True
+    return (setting(stack, "onDestroy") or "keep") == "keep" or switched_on(stack, "production")
 
 
 def require_steps(stack: str, names: Sequence[str], options: argparse.Namespace, *, doing: str) -> StackSettings:
