@@ -51,6 +51,13 @@ def write_dbmate(folder: Path, changes: Sequence[Change]) -> None:
         (folder / f"{change.number:04d}_change.sql").write_text(text, encoding="utf-8")
 
 
+def write_psql(folder: Path, changes: Sequence[Change]) -> None:
+    """Write one script with a transaction for each change, of which only the last is waited for on the disk."""
+    transactions = [f"BEGIN;\n{change.script}COMMIT;\n" for change in changes]
+    script = "".join(["SET synchronous_commit = off;\n", *transactions[:-1], "RESET ALL;\n", transactions[-1]])
+    (folder / "all.sql").write_text(script, encoding="utf-8")
+
+
 def write_alembic(folder: Path, changes: Sequence[Change]) -> None:
     """Write an Alembic project with a revision for each change."""
     (folder / "versions").mkdir(exist_ok=True)

@@ -103,6 +103,19 @@ def _golang_migrate(program: str, folder: Path, target: Target) -> Command:
     return Command([program, "-path", str(folder), "-database", url(target), "up"])
 
 
+def _psql(program: str, folder: Path, target: Target) -> Command:
+    return Command(
+        [program, "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "-f", str(folder / "all.sql"), url(target)]
+    )
+
+
+# What the server itself asks for: the same statements and transactions by psql, no ledger, no lock, nothing checked.
+PSQL = Runner(
+    name="floor: psql, statements alone",
+    install=lambda: str(packaged_bin_folder() / "psql"),
+    write=changes.write_psql,
+    command=_psql,
+)
 CHATDB = Runner(name="chatdb", install=lambda: "", version="", write=changes.write_dbmate, command=_ours)
 PEERS = (
     Runner(

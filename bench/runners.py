@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench import peers
 from bench.changes import tables
-from bench.peers import CHATDB, FLOOR, PEERS, Command
+from bench.peers import CHATDB, FLOOR, PEERS, PSQL, Command
 from bench.scratch import scratch_server
 from embedded.server import ServerFile
 from infra.connection import Target, connect
@@ -57,8 +57,8 @@ def fresh(server: ServerFile, name: str = "bench") -> Target:
 def compare(server: ServerFile, folder: Path, count: int, rounds: int) -> None:
     """Print the medians of applying so many files, for us and for every peer that is there."""
     timed = [peer for peer in PEERS if count <= peer.timed_to]
-    programs = {CHATDB.name: "", **peers.at_hand(timed)}
-    runners = [runner for runner in (CHATDB, *timed) if runner.name in programs]
+    programs = {CHATDB.name: "", PSQL.name: PSQL.install(), **peers.at_hand(timed)}
+    runners = [runner for runner in (CHATDB, PSQL, *timed) if runner.name in programs]
     times: dict[str, list[float]] = {CHATDB.name: [], WITHOUT_START: [], **{name: [] for name in programs}}
     for runner in runners:
         (folder / runner.name).mkdir()
