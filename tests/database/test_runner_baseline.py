@@ -61,7 +61,8 @@ def test_a_managed_database_is_not_baselined_again(database: Target) -> None:
     assert str(caught.value) == (
         "cannot go to version 0002\n"
         "DETAIL: the ledger is at 0001: this database is managed already\n"
-        "HINT: Go on with `chatdb apply` or `chatdb rollback`."
+        "HINT: Go on with `chatdb apply` or `chatdb rollback`.\n"
+        "STATE: Nothing was changed."
     )
 
 
