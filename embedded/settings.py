@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -139,8 +138,10 @@ def set_value(project: Path, stack: str, key: str, value: str, *, secret: bool =
     editor.preserve_quotes = True
     editor.width = 4096
     document = editor.load(path.read_text(encoding="utf-8")) or {}
+    from infra.settings.decoding import from_json  # it brings pydantic, which only this needs here
+
     full = _full_key(project_name(project), key)
-    entry = _structure(value) if _is_structured(project, full) else _scalar(value)
+    entry = from_json(value) if _is_structured(project, full) else _scalar(value)
     if secret:
         vault = open_vault(project, stack)
         vault.keep()
@@ -221,14 +222,6 @@ def _is_structured(project: Path, full: str) -> bool:
         if isinstance(about, dict)
     }
     return types.get(full) in ("array", "object")
-
-
-def _structure(value: str) -> Any:
-    """Return a list or a map from its JSON; text that is none stays, for the model to refuse."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 def _opened(value: Any, vault: Vault) -> Any:
