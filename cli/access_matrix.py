@@ -57,7 +57,7 @@ def show(report: reading.Report) -> None:
     """Print the matrix, then each drift as a sentence."""
     from rich.table import Table
 
-    from cli.console import out
+    from cli.console import out, print_table
 
     roles = columns(report.declared, report.drift)
     table = Table(title=f"{report.product.name}: who can do what in {report.access.database}", title_justify="left")
@@ -69,7 +69,7 @@ def show(report: reading.Report) -> None:
             f"{thing.kind} {thing.label}" if thing.kind in ("function", "column", "view", "sequence") else thing.label
         )
         table.add_row(name, *(_text(cells.get(role, Cell())) for role in roles))
-    out.print(table)
+    print_table(table)
     for drift in report.drift:
         out.print(f"  {drift.sentence}", style="red", markup=False)
         if drift.mend:

@@ -44,7 +44,7 @@ def show(reports: Sequence[Report], findings: Sequence[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from cli.console import out
+    from cli.console import out, print_table
 
     table = Table(title="security baseline", title_justify="left")
     table.add_column("subject")
@@ -58,7 +58,7 @@ def show(reports: Sequence[Report], findings: Sequence[Finding]) -> None:
             asked = sum(rule in rules for rule in report.held) or count
             cells.append(Text(f"{count} found", style="red") if count else Text("holds" if asked else "not checked"))
         table.add_row(subject, str(len(rules)), *cells)
-    out.print(table)
+    print_table(table)
     for finding in findings:
         out.print(
             Text.assemble(

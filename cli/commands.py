@@ -270,17 +270,17 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="status",
-        summary="say which version a database is at and what is pending (exit status 2 where something is)",
-        example="chatdb status --product lyra",
+        summary="say which version each database is at and what is pending (exit status 2 where something is)",
+        example="chatdb status",
         run="cli.history:status",
-        options=(ONE_PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
+        options=(PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
     ),
     Command(
         name="history",
-        summary="print what was done to a database, when and by whom",
+        summary="print what was done to each database, when and by whom",
         example="chatdb history --product robotics",
         run="cli.history:history",
-        options=(ONE_PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
+        options=(PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
     ),
     Command(
         name="rollback",

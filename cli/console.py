@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from infra.errors import ChatdbError
@@ -15,8 +18,18 @@ class _Console(Console):
         raise BrokenPipeError
 
 
+# More columns than any table of ours has.
+WIDE = 1000
+
 out = _Console(highlight=False, soft_wrap=True)
 err = _Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal; as wide as it needs where a file or a pipe takes it."""
+    fixed = out.is_terminal or os.environ.get("COLUMNS")
+    console = out if fixed else _Console(highlight=False, width=WIDE)
+    console.print(table)
 
 
 def print_error(error: ChatdbError) -> None:

@@ -1,4 +1,4 @@
-"""`chatdb status` and `chatdb history`: what the ledger of one product's database says. They change nothing."""
+"""`chatdb status` and `chatdb history`: what the ledger of each product's database says. They change nothing."""
 
 from __future__ import annotations
 
@@ -6,50 +6,73 @@ import argparse
 import json
 from datetime import datetime
 
-from cli.targets import resolve
+from cli.targets import require, resolve
 from infra import products
 from infra.connection import connect, explained
 from infra.migrations import directory, ledger, planner, runner
+from infra.migrations.errors import BrokenLedgerError
 from infra.migrations.model import LedgerRow
+from infra.migrations.options import Status
 
 STATUS = {"up": "applied", "down": "undone", "baseline": "recorded", "removed": "removed by hand"}
 
 
 def status(options: argparse.Namespace) -> int:
-    """Say where a database stands; 2 where something is pending."""
-    product = products.load(options.product)
-    found = runner.status(resolve(options, product.name), directory.read(product.migrations_folder))
-    pending = [migration.name for migration in found.plan.pending]
+    """Say where each database stands; 2 where something is pending in one."""
+    found = {name: _standing(options, name) for name in require(options)}
+    pending = {name: [migration.name for migration in one.plan.pending] for name, one in found.items()}
     if options.json:
-        print(json.dumps({"product": product.name, "version": found.version, "pending": pending}))
-        return 2 if pending else 0
-    print(f"{product.name} is at {found.version:04d}")
-    half = found.plan.resumed
-    for name in pending:
-        how_far = f" ({progress(half)})" if half and half.name == name else ""
-        print(f"  pending: {name}{how_far}")
-    return 2 if pending else 0
+        said = [{"product": name, "version": one.version, "pending": pending[name]} for name, one in found.items()]
+        print(json.dumps(said[0] if options.product else said))
+    else:
+        for name, one in found.items():
+            print(f"{name} is at {one.version:04d}")
+            half = one.plan.resumed
+            for migration in pending[name]:
+                how_far = f" ({progress(half)})" if half and half.name == migration else ""
+                print(f"  pending: {migration}{how_far}")
+    return 2 if any(pending.values()) else 0
+
+
+def _standing(options: argparse.Namespace, name: str) -> Status:
+    product = products.load(name)
+    return runner.status(resolve(options, name), directory.read(product.migrations_folder))
 
 
 def history(options: argparse.Namespace) -> None:
-    """Print every row of the ledger, then say where it was changed by hand.
+    """Print every row of each ledger, then say where one was changed by hand.
 
     The files are not looked at: what was done can be read whatever has become of them.
 
     Raises:
         BrokenLedgerError: a row was edited, removed, reordered or forged.
     """
-    product = products.load(options.product)
-    target = resolve(options, product.name)
-    with connect(target) as connection, explained("the ledger cannot be read", target):
-        rows = ledger.read(connection)
+    found = {name: _ledger(options, name) for name in require(options)}
     if options.json:
-        print(json.dumps([row._asdict() for row in rows], default=datetime.isoformat))
-    elif rows:
-        _draw(product.name, rows)
+        said = {name: [row._asdict() for row in rows] for name, rows in found.items()}
+        print(json.dumps(said[options.product] if options.product else said, default=datetime.isoformat))
     else:
-        print(f"nothing was done to this database by chatdb: {product.name} is at 0000")
-    planner.check_chain(rows)
+        for name, rows in found.items():
+            _show(name, rows)
+    for name, rows in found.items():
+        try:
+            planner.check_chain(rows)
+        except BrokenLedgerError as error:
+            error.message = error.message if options.product else f"{name}: {error.message}"
+            raise
+
+
+def _ledger(options: argparse.Namespace, name: str) -> list[LedgerRow]:
+    target = resolve(options, name)
+    with connect(target) as connection, explained(f"the ledger of {name} cannot be read", target):
+        return ledger.read(connection)
+
+
+def _show(name: str, rows: list[LedgerRow]) -> None:
+    if rows:
+        _draw(name, rows)
+    else:
+        print(f"nothing was done to this database by chatdb: {name} is at 0000")
 
 
 def progress(row: LedgerRow) -> str:
@@ -60,11 +83,11 @@ def progress(row: LedgerRow) -> str:
 def _draw(name: str, rows: list[LedgerRow]) -> None:
     from rich.table import Table
 
-    from cli.console import out
+    from cli.console import print_table
 
     table = Table(title=f"{name}: what was done to this database", title_justify="left")
     for heading in ("date (UTC)", "migration", "description", "status", "by", "stack"):
-        table.add_column(heading, no_wrap=heading.startswith("date"))
+        table.add_column(heading, no_wrap=heading in ("date (UTC)", "migration"), overflow="fold")
     for row in rows:
         said = STATUS.get(row.direction, row.direction)
         if row.finished_at is None and row.direction != "removed":
@@ -77,4 +100,4 @@ def _draw(name: str, rows: list[LedgerRow]) -> None:
             row.actor,
             row.stack,
         )
-    out.print(table)
+    print_table(table)

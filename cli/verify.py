@@ -49,7 +49,7 @@ def show(report: verification.Report) -> None:
 
     from rich.table import Table
 
-    from cli.console import out
+    from cli.console import out, print_table
 
     checked = Counter(check.kind for check in report.checks)
     failed = Counter(check.kind for check in report.checks if not check.ok)
@@ -60,7 +60,7 @@ def show(report: verification.Report) -> None:
     for kind, count in sorted(checked.items()):
         bad = failed[kind]
         table.add_row(kind, str(count), f"[red]{bad} off[/red]" if bad else "[green]as it must be[/green]")
-    out.print(table)
+    print_table(table)
     for check in report.checks:
         if not check.ok:
             out.print(

@@ -58,6 +58,17 @@ def test_history_has_date_migration_description_and_status(product_database: Mak
     ]
 
 
+def test_a_table_for_a_file_is_as_wide_as_it_needs(product_database: Make, shell: Shell) -> None:
+    """No name is broken over two lines; where a width is asked for, all of it is there all the same."""
+    target = product_database("robotics")
+    shell.done(target, "apply", "--product", "robotics")
+    narrow = shell.done(target, "history", "--product", "robotics", COLUMNS="70")
+    wide = shell.done(target, "history", "--product", "robotics", COLUMNS="")
+    assert "describe personal data" in wide
+    assert max(map(len, narrow.splitlines())) == 70 < len(wide.splitlines()[2])
+    assert "…" not in narrow
+
+
 def test_history_as_json_is_the_whole_ledger(product_database: Make, shell: Shell) -> None:
     """Every field, the hashes too; times as ISO 8601 has them."""
     target = product_database("robotics")

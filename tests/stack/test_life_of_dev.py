@@ -176,6 +176,24 @@ def test_a_new_migration_is_shown_in_full_by_the_preview_and_applied_once(up: Pr
         up.succeed("up", "--stack", "dev", "--yes")
 
 
+def test_status_and_history_without_a_product_are_of_all(up: Project) -> None:
+    """One look at the whole stack; a broken ledger is named with its product after every other was shown."""
+    names = {"futureguide": 3, "insights": 5, "lyra": 3, "robotics": 4, "storefront": 5}
+    assert up.succeed("status") == "".join(f"{name} is at {version:04d}\n" for name, version in names.items())
+    assert [(one["product"], one["version"]) for one in json.loads(up.succeed("status", "--json"))] == [*names.items()]
+    assert list(json.loads(up.succeed("history", "--json"))) == list(names)
+    change = "UPDATE chatdb.ledger SET actor = %s WHERE sequence = 2"
+    edit = ("psql", "--product", "lyra", "--role", "migrator", "--", "-c")
+    up.succeed(*edit, change.replace("%s", "'nobody'"))
+    done = up.chatdb("history")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        1,
+        "lyra: the ledger was changed by hand at row 2 (up 0002_index_history)",
+    )
+    assert "storefront: what was done to this database" in done.stdout
+    up.succeed(*edit, change.replace("%s", "'lyra_migrator'"))
+
+
 def test_a_second_run_while_one_is_going_is_refused_with_its_holder(up: Project) -> None:
     """The lock names who holds it; nothing is changed."""
     script = (
