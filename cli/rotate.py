@@ -24,7 +24,7 @@ from infra.rotation import Login
 
 def rotate(options: argparse.Namespace) -> int:
     """Raise the rotation, bring the stack up, and say which login is current and which is still valid."""
-    from embedded import settings
+    from embedded import editing
 
     stack = stack_name(options)
     outputs = stack_outputs(stack, options, show_secrets=True)
@@ -41,7 +41,7 @@ def rotate(options: argparse.Namespace) -> int:
         err.print(f"  {line}", markup=False)
     if not options.yes:
         ask("rotate", stack)
-    settings.set_value(project(), stack, "rotation", str(wanted))
+    editing.set_value(project(), stack, "rotation", str(wanted))
     options.yes = True
     if code := stacks.up(options):
         return code

@@ -1,4 +1,4 @@
-"""`chatdb stack …` and `chatdb config set`: the state and the settings of a stack."""
+"""`chatdb stack …`: the state of a stack."""
 
 from __future__ import annotations
 
@@ -47,12 +47,3 @@ def output(options: argparse.Namespace) -> None:
         return
     for name, value in outputs.items():
         print(f"{name}: {value if isinstance(value, str) else json.dumps(value, indent=2)}")
-
-
-def config_set(options: argparse.Namespace) -> None:
-    """Write one setting."""
-    from embedded import settings
-
-    value = options.value if options.value is not None else sys.stdin.readline().rstrip("\n")
-    settings.set_value(project(), stack_name(options), options.key, value, secret=options.secret)
-    print(f"set {options.key} in Pulumi.{stack_name(options)}.yaml{' (encrypted)' if options.secret else ''}")

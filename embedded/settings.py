@@ -1,7 +1,7 @@
-"""Read and edit settings: Pulumi.yaml, Pulumi.<stack>.yaml, the passphrase. Called by `engine.deployment` and `cli`.
+"""Read settings: Pulumi.yaml, Pulumi.<stack>.yaml, the passphrase. Called by `engine.deployment`, `editing`, `cli`.
 
-Outside of the engine, as in Pulumi itself: the command line reads and edits these files where no engine runs, and a run
-takes what is read here as plain data.
+Outside of the engine, as in Pulumi itself: the command line reads these files where no engine runs, and a run takes
+what is read here as plain data.
 
 Source: https://www.pulumi.com/docs/iac/concepts/projects/project-file/ and .../stack-settings-file/
 """
@@ -61,12 +61,12 @@ def stack_file(project: Path, stack: str) -> Path:
 
 def project_name(project: Path) -> str:
     """Return the name in Pulumi.yaml."""
-    return str(_read(project / "Pulumi.yaml")["name"])
+    return str(read(project / "Pulumi.yaml")["name"])
 
 
 def encryption_salt(project: Path, stack: str) -> str:
     """Return the stack file's `encryptionsalt`; empty where it has none."""
-    return str(_read(stack_file(project, stack)).get("encryptionsalt") or "")
+    return str(read(stack_file(project, stack)).get("encryptionsalt") or "")
 
 
 def load(project: Path, stack: str, vault: Vault) -> Config:
@@ -76,15 +76,13 @@ def load(project: Path, stack: str, vault: Vault) -> Config:
         SettingsError: A file is no YAML, or a key that the project declares has neither value nor default.
         UnknownNameError: There is no such stack.
     """
-    declared = _read(project / "Pulumi.yaml")
+    declared = read(project / "Pulumi.yaml")
     name = str(declared["name"])
-    given = {
-        _full_key(name, key): item for key, item in (_read(stack_file(project, stack)).get("config") or {}).items()
-    }
+    given = {full_key(name, key): item for key, item in (read(stack_file(project, stack)).get("config") or {}).items()}
     values: dict[str, Any] = {}
     missing = []
     for key, about in (declared.get("config") or {}).items():
-        full = _full_key(name, key)
+        full = full_key(name, key)
         about = about if isinstance(about, dict) else {"value": about}
         default = about.get("value", about.get("default"))
         if default is not None:
@@ -111,47 +109,7 @@ def stack_values(project: Path, stack: str) -> dict[str, Any]:
         SettingsError: The file is no YAML.
         UnknownNameError: There is no such stack.
     """
-    return dict(_read(stack_file(project, stack)).get("config") or {})
-
-
-def set_value(project: Path, stack: str, key: str, value: str, *, secret: bool = False) -> None:
-    """Write one setting into the stack's file; comments and order stay as they are.
-
-    The first secret brings the file its `encryptionsalt`: the one of the state where there is a state.
-
-    Args:
-        project: Folder of the project.
-        stack: Name of the stack.
-        key: Key with or without the project's name before it.
-        value: The value as text; true, false and whole numbers are written as such, and so are lists and maps where
-            Pulumi.yaml declares one: the Pulumi CLI refuses their text there.
-        secret: Encrypt it.
-
-    Raises:
-        UnknownNameError: There is no such stack.
-        ChatdbError: The passphrase is not known or not the right one.
-    """
-    from ruamel.yaml import YAML
-
-    path = stack_file(project, stack)
-    editor = YAML()
-    editor.preserve_quotes = True
-    editor.width = 4096
-    document = editor.load(path.read_text(encoding="utf-8")) or {}
-    from infra.settings.decoding import from_json  # it brings pydantic, which only this needs here
-
-    full = _full_key(project_name(project), key)
-    entry = from_json(value) if _is_structured(project, full) else _scalar(value)
-    if secret:
-        vault = open_vault(project, stack)
-        vault.keep()
-        entry = {"secure": vault.encrypt(value)}
-        document.setdefault("encryptionsalt", vault.salt)
-    document.setdefault("config", {})[full] = entry
-    beside = path.with_suffix(".yaml.new")
-    with beside.open("w", encoding="utf-8") as file:
-        editor.dump(document, file)
-    beside.replace(path)
+    return dict(read(stack_file(project, stack)).get("config") or {})
 
 
 def open_vault(project: Path, stack: str) -> Vault:
@@ -198,30 +156,14 @@ def vault_of(project: Path, stack: str, salt: str, *, other: bool = False) -> Va
     return Vault(phrase, keep=functools.partial(state.write_private, file, phrase + "\n", new=True))
 
 
-def _full_key(project: str, key: str) -> str:
+def full_key(project: str, key: str) -> str:
+    """Return a key with its namespace: the project's, where it has none."""
     return key if ":" in key else f"{project}:{key}"
 
 
 def _text(value: Any) -> str:
     """Return a value as the program gets it: booleans and numbers as in YAML, lists and maps as JSON."""
     return value if isinstance(value, str) else to_json(value, sort_keys=True)
-
-
-def _scalar(value: str) -> Any:
-    if value in ("true", "false"):
-        return value == "true"
-    return int(value) if value.isdigit() and str(int(value)) == value else value
-
-
-def _is_structured(project: Path, full: str) -> bool:
-    """Tell whether Pulumi.yaml declares a key as a list or a map."""
-    declared = _read(project / "Pulumi.yaml")
-    types = {
-        _full_key(str(declared["name"]), key): about.get("type")
-        for key, about in (declared.get("config") or {}).items()
-        if isinstance(about, dict)
-    }
-    return types.get(full) in ("array", "object")
 
 
 def _opened(value: Any, vault: Vault) -> Any:
@@ -234,7 +176,12 @@ def _opened(value: Any, vault: Vault) -> Any:
     return transform(value, opened)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Return a settings file as plain data.
+
+    Raises:
+        SettingsError: It is not there, or no YAML.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

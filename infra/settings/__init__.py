@@ -16,9 +16,10 @@ from infra.errors import SettingsError
 from infra.settings import rules
 from infra.settings.model import StackSettings
 
-__all__ = ["NAMESPACE", "StackSettings", "load"]
+__all__ = ["NAMESPACE", "StackSettings", "load", "mistakes_of"]
 
 NAMESPACE = "chatdb"
+IN_PLAIN = "password: stands in plain text; set it with `chatdb config set --secret chatdb:password`"
 
 
 def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] = ()) -> StackSettings:
@@ -36,7 +37,7 @@ def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] 
     values = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
     mistakes = _mistakes(values)
     if values.get("password") and f"{prefix}password" not in secret_keys:
-        mistakes.append("password: stands in plain text; set it with `chatdb config set --secret chatdb:password`")
+        mistakes.append(IN_PLAIN)
     if values.get("promoteFrom") == stack:
         mistakes.append("promoteFrom: names this stack itself; for example dev")
     mistakes += rules.confirmation_mistakes(str(values.get("destroyConfirmation") or ""), stack=stack)
@@ -49,6 +50,24 @@ def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] 
         hint=f"Mend them in Pulumi.{stack}.yaml (`chatdb config set --stack {stack}`); Pulumi.yaml has every key.",
         state="Nothing was changed.",
     )
+
+
+def mistakes_of(full_key: str, value: str, *, secret: bool) -> list[str]:
+    """Return what is wrong with one value, whatever the other keys say; nothing for keys of other namespaces.
+
+    Args:
+        full_key: Its full key ("chatdb:host").
+        value: The value as text.
+        secret: Whether it will be encrypted.
+    """
+    namespace, _, key = full_key.partition(":")
+    if (namespace, key, secret) == (NAMESPACE, "password", False):
+        return [IN_PLAIN]
+    try:
+        StackSettings.model_validate({key: value} if namespace == NAMESPACE else {})
+    except ValidationError as error:
+        return [line for entry in error.errors() if entry["loc"][:1] == (key,) for line in _sentences(dict(entry))]
+    return []
 
 
 def _mistakes(values: Mapping[str, Any]) -> list[str]:
@@ -88,6 +107,6 @@ def _sentences(entry: dict[str, Any]) -> list[str]:
         return [f"{key}: there is no such key; {meant}"]
     # Where in a map the mistake is; pydantic adds "[key]" where it is a key.
     place = ".".join(str(part) for part in entry["loc"][1:] if part != "[key]" and not isinstance(part, int))
-    reason = (f"{place}: " if place else "") + entry["msg"][0].lower() + entry["msg"][1:]
+    reason = (f"{place}: " if place else "") + entry["msg"][0].lower() + entry["msg"][1:].replace("tuple", "list")
     example = (StackSettings.model_fields[fields[key]].examples or [""])[0]
     return [f"{key}: {reason}; for example {example}"]

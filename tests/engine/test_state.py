@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded import settings, stackfile
+from embedded import editing, settings, stackfile
 from embedded.engine import state
 from embedded.engine.secrets import Vault
 from embedded.engine.values import Secret
@@ -116,8 +116,8 @@ def test_config_set_keeps_comments_and_brings_the_salt_with_the_first_secret(toy
     """A secret is read back by the program; the file's own lines stay."""
     toy.up("Thing('a', pw=Output.secret('x'))\n")
     before = (toy.folder / "Pulumi.dev.yaml").read_text()
-    settings.set_value(toy.folder, "dev", "port", "5433")
-    settings.set_value(toy.folder, "dev", "word", "hush-hush", secret=True)
+    editing.set_value(toy.folder, "dev", "port", "5433")
+    editing.set_value(toy.folder, "dev", "word", "hush-hush", secret=True)
     text = (toy.folder / "Pulumi.dev.yaml").read_text()
     assert text.startswith(before.splitlines()[0])
     assert "toy:port: 5433" in text
@@ -159,9 +159,9 @@ def test_config_set_writes_a_list_where_the_project_declares_one(toy: Toy) -> No
         "name: toy\nruntime: python\nconfig:\n  l: {type: array, items: {type: string}}\n  s: {default: x}\n"
     )
     for key in ("l", "s"):
-        settings.set_value(toy.folder, "dev", key, '["a", "b"]')
+        editing.set_value(toy.folder, "dev", key, '["a", "b"]')
     assert settings.stack_values(toy.folder, "dev") == {"toy:l": ["a", "b"], "toy:s": '["a", "b"]'}
-    settings.set_value(toy.folder, "dev", "l", "a, b")
+    editing.set_value(toy.folder, "dev", "l", "a, b")
     assert settings.stack_values(toy.folder, "dev")["toy:l"] == "a, b"
 
 
