@@ -15,6 +15,7 @@ from infra.audit.model import Finding, Report
 from infra.audit.rules import RULES, SUBJECTS
 from infra.connection import connect
 from infra.errors import ChatdbError
+from infra.words import counted
 
 DIFFERENT = 2
 COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
@@ -74,8 +75,7 @@ def show(reports: Sequence[Report], findings: Sequence[Finding]) -> None:
             told.setdefault((one.rule.id, one.reason), []).append(one.product)
     for (rule, reason), names in told.items():
         out.print(f"  not checked  {rule} ({', '.join(names)}): {reason}", markup=False)
-    count = len(findings)
-    out.print(f"[red]{count} {'finding' if count == 1 else 'findings'}[/red]" if count else "[green]0 findings[/green]")
+    out.print(Text(counted(len(findings), "finding"), style="red" if findings else "green"))
 
 
 def _write(file: Path, reports: Sequence[Report], findings: Sequence[Finding]) -> None:

@@ -22,6 +22,7 @@ from infra.backup.reading import reader_of
 from infra.backup.store import S3, Store, open_backup, open_store
 from infra.connection import Target, connect
 from infra.errors import ChatdbError, unknown_name
+from infra.words import counted
 
 if TYPE_CHECKING:
     from infra.backup.taking import ScratchServer
@@ -38,7 +39,8 @@ def backup(options: argparse.Namespace) -> None:
         return
     for manifest, place in taken:
         held = manifest.contents
-        print(f"{manifest.product} {held.version}: {held.total} rows of {len(held.rows)} tables, proven: {place}")
+        rows = f"{counted(held.total, 'row')} of {counted(len(held.rows), 'table')}"
+        print(f"{manifest.product} {held.version}: {rows}, proven: {place}")
 
 
 def restore(options: argparse.Namespace) -> None:
@@ -74,7 +76,8 @@ def restore(options: argparse.Namespace) -> None:
         result = {"product": product.name, "database": options.into, "backup": found.place, "rows": dict(held.rows)}
         print(json.dumps({**result, "version": held.version, "ledger_hash": held.ledger_hash}))
     else:
-        print(f"{options.into} holds {product.name} {held.version} of {manifest.taken_at}: {held.total} rows, proven")
+        rows = counted(held.total, "row")
+        print(f"{options.into} holds {product.name} {held.version} of {manifest.taken_at}: {rows}, proven")
 
 
 def store_of(options: argparse.Namespace, where: str | None, *, flag: str = "--to") -> Store:

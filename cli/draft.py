@@ -23,6 +23,7 @@ from infra.migrations import catalogue, drafting, snapshot
 from infra.migrations.ddl import Step
 from infra.migrations.drafting import Side
 from infra.products import Product
+from infra.words import counted
 
 TEMPLATE = """\
 -- Why this is needed, in a sentence or two.
@@ -166,7 +167,7 @@ def _try(
 
 
 def _say(shown: str, up: list[Step], left: list[str]) -> None:
-    print(f"drafted {shown}: {len(up)} statement{'' if len(up) == 1 else 's'}")
+    print(f"drafted {shown}: {counted(len(up), 'statement')}")
     if left:
         print("it is not complete; named in it as TODO:")
         for sentence in left:

@@ -7,6 +7,7 @@ import json
 
 from infra import products
 from infra.migrations import directory, linting, rules
+from infra.words import counted
 
 
 def lint(options: argparse.Namespace) -> int:
@@ -24,5 +25,5 @@ def lint(options: argparse.Namespace) -> int:
     for name, finding in found:
         print(f"schema/{name}/migrations/{finding.file}:{finding.line}: {finding.rule}: {finding.what}")
         print(f"  HINT: {finding.hint}")
-    print(f"{count} migrations, {len(found)} finding{'' if len(found) == 1 else 's'}")
+    print(f"{counted(count, 'migration')}, {counted(len(found), 'finding')}")
     return 1 if found else 0

@@ -23,6 +23,7 @@ from infra.migrations.model import Migration
 from infra.migrations.options import Hooks, Options
 from infra.products import Product
 from infra.version import VERSION
+from infra.words import counted
 
 # A serverless database that sleeps is up again within this time, in seconds; nothing sleeps on this machine.
 WAKE_UP_S = 30.0
@@ -81,7 +82,7 @@ def rollback(options: argparse.Namespace) -> None:
         say.line(f"WARNING: {product.warning}")
         say.line(f"to undo: {', '.join(migration.name for migration in plan.pending)}")
         for risk in lost:
-            say.line(f"  {risk.rows} rows of {risk.table}{f' lose {risk.column}' if risk.column else ''}")
+            say.line(f"  {counted(risk.rows, 'row')} of {risk.table}{f': {risk.column} goes' if risk.column else ''}")
     phrase = _phrase(options, product) if plan.pending else None
     if plan.pending and phrase == product.confirmation:
         _back_up_first(options, product, [stack_of(options), _last_stack(target)])

@@ -26,6 +26,7 @@ from infra.errors import ChatdbError, ConnectionFailedError
 from infra.naming import RoleNames, role_names
 from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, is_known, target_of
 from infra.rotation import FIRST
+from infra.words import counted
 
 # What everyone may do differs between majors in one right; sentences say "everything" for each of them.
 NEWEST_MAJOR = 18
@@ -230,7 +231,7 @@ def _failed(audit: Report, put_right: Sequence[str]) -> AuditFailedError:
     also = "".join(f"\n  put right: {one}" for one in put_right)
     count = len(audit.findings)
     return AuditFailedError(
-        f"{audit.product} breaks the security baseline in {'one place' if count == 1 else f'{count} places'}",
+        f"{audit.product} breaks the security baseline in {counted(count, 'place')}",
         detail="".join(f"\n  {one.rule.id}  {one.object}: {one.detail}" for one in audit.findings),
         hint="Mend them, then run it again:" + "".join(f"\n  {one.mend};" for one in audit.findings),
         state=f"What the program declares is made; the update counts as failed, as chatdb:auditOnUp says.{also}",

@@ -25,6 +25,7 @@ from infra.backup.store import S3, open_store
 from infra.connection import Target
 from infra.errors import ChatdbError, ConnectionFailedError
 from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, target_of
+from infra.words import counted
 
 # What `chatdb` gives a run that it has prepared: an update has not always put it into the state.
 CONFIRMATION = "CHATDB_DESTROY_CONFIRMATION"
@@ -172,10 +173,9 @@ def holds_rows(found: Contents) -> bool:
 
 def rows_sentence(found: Contents) -> str:
     """Return how many rows there are, table by table, without the ledger's."""
-    counted = {table: count for table, count in found.rows.items() if not table.startswith(LEDGER)}
-    total = sum(counted.values())
-    listed = ", ".join(f"{table} {count}" for table, count in counted.items() if count)
-    return f"{total} {'row' if total == 1 else 'rows'}{f' ({listed})' if listed else ''}"
+    rows = {table: count for table, count in found.rows.items() if not table.startswith(LEDGER)}
+    listed = ", ".join(f"{table} {count}" for table, count in rows.items() if count)
+    return f"{counted(sum(rows.values()), 'row')}{f' ({listed})' if listed else ''}"
 
 
 class Teardown(Resource, module="chatdb", name="Teardown"):

@@ -14,8 +14,9 @@ import psycopg
 from infra.errors import ChatdbError
 from infra.migrations import comparison, snapshot
 from infra.migrations.catalogue import Catalogue
-from infra.migrations.comparison import Difference, counted
+from infra.migrations.comparison import Difference
 from infra.products import Product
+from infra.words import counted
 
 
 class VerificationFailedError(ChatdbError):
@@ -113,7 +114,7 @@ class Report:
             return
         raise VerificationFailedError(
             f"{self.product} is not what version {self.version:04d} says",
-            detail="\n  ".join((counted(self.differences), *map(str, self.differences))),
+            detail="\n  ".join((counted(len(self.differences), "difference"), *map(str, self.differences))),
             hint="Undo what was changed by hand, or put the change in a new migration.",
             state=f"{len(self.checks)} facts were compared; comparing changes nothing.",
         )

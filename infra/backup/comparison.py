@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from infra.backup.manifest import OWNS, Contents, Right
 from infra.migrations import comparison
+from infra.words import counted
 
 
 def differences(expected: Contents, actual: Contents) -> list[str]:
@@ -71,6 +72,4 @@ def _right(right: Right) -> str:
 
 
 def _rows(count: int | None) -> str:
-    if count is None:
-        return "no table"
-    return "1 row" if count == 1 else f"{count} rows"
+    return "no table" if count is None else counted(count, "row")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infra.errors import ChatdbError
+from infra.words import counted
 
 NOTHING_LEFT = "The database is as it was; nothing that looks like a backup was left."
 
@@ -28,7 +29,7 @@ class NotProvenError(ChatdbError):
 
     def __init__(self, what: str, differences: Sequence[str], *, state: str) -> None:
         self.differences = tuple(differences)
-        count = "1 difference" if len(self.differences) == 1 else f"{len(self.differences)} differences"
+        count = counted(len(self.differences), "difference")
         super().__init__(
             f"{what} does not hold what was in the database",
             detail="\n  ".join((count, *self.differences)),

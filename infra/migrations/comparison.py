@@ -7,7 +7,7 @@ fact as a check.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,11 +154,6 @@ def differences(expected: dict[str, Any], actual: dict[str, Any]) -> list[Differ
                 Difference(kind=fact.kind, object=fact.object, attribute=fact.attribute, expected=before, actual=now)
             )
     return result
-
-
-def counted(found: Sequence[Difference]) -> str:
-    """Return how many there are: `1 difference`, `2 differences`."""
-    return f"{len(found)} difference{'' if len(found) == 1 else 's'}"
 
 
 def facts(catalogue: dict[str, Any]) -> Iterator[Fact]:

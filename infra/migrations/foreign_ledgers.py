@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from infra.words import counted
+
 _TABLES = """\
 SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -97,8 +99,7 @@ class ForeignLedger(NamedTuple):
     migrations: int
 
     def __str__(self) -> str:
-        count = "1 row" if self.migrations == 1 else f"{self.migrations} rows"
-        return f"{self.tool} at {self.version} ({self.table}, {count})"
+        return f"{self.tool} at {self.version} ({self.table}, {counted(self.migrations, 'row')})"
 
 
 def read(connection: psycopg.Connection[Any]) -> tuple[ForeignLedger, ...]:

@@ -25,6 +25,7 @@ from infra.migrations import rules
 from infra.migrations.model import Migration
 from infra.migrations.rules import Finding
 from infra.products import PROJECT_ROOT
+from infra.words import counted
 
 CONFIG = PROJECT_ROOT / ".squawk.toml"
 SQUAWK_LIMIT_S = 60
@@ -44,7 +45,7 @@ class LintError(ChatdbError):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
-        count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+        count = counted(len(findings), "finding")
         super().__init__(
             f"{count} of the linter in the migrations",
             detail="\n  ".join(map(str, findings)),

@@ -15,8 +15,8 @@ from infra.connection import server_message
 from infra.errors import ChatdbError, DatabaseError
 from infra.migrations import catalogue, foreign_ledgers, snapshot
 from infra.migrations.catalogue import Difference, differences
-from infra.migrations.comparison import counted
 from infra.products import Prerequisite, Product
+from infra.words import counted
 
 
 class PrerequisiteError(ChatdbError):
@@ -207,7 +207,8 @@ def table_in_the_way(connection: psycopg.Connection[Any], product: Product, *, a
         hint = f"Move it away or use another database; {product.name} never builds on a table of another shape."
     raise TableInTheWayError(
         f"{tables} {stand} already in another shape than {product.name} has",
-        detail=f"{counted(found)} from version {version:04d}{_evidence(connection)}{_owner(live, product)}\n"
+        detail=f"{counted(len(found), 'difference')} from version {version:04d}"
+        f"{_evidence(connection)}{_owner(live, product)}\n"
         + "\n".join(f"  {difference.sentence}" for difference in found),
         hint=hint,
         differences=found,

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from infra.migrations.model import Migration
+from infra.words import counted
 
 _TABLE = """\
 SELECT n.nspname, c.relname, c.relrowsecurity AND c.relforcerowsecurity FROM pg_class AS c
@@ -64,7 +65,9 @@ def sentence(risks: Sequence[RowsAtRisk]) -> str:
     if not risks:
         return "no table would be lost"
     named = [
-        f"{risk.rows} rows of {risk.table}" if not risk.column else f"{risk.table}.{risk.column} in {risk.rows} rows"
+        f"{risk.table}.{risk.column} in {counted(risk.rows, 'row')}"
+        if risk.column
+        else f"{counted(risk.rows, 'row')} of {risk.table}"
         for risk in risks
     ]
     return f"would be lost: {', '.join(named)}"

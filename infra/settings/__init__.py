@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from infra.errors import SettingsError
 from infra.settings import rules
 from infra.settings.model import StackSettings
+from infra.words import counted
 
 __all__ = ["NAMESPACE", "StackSettings", "load", "mistakes_of"]
 
@@ -43,9 +44,8 @@ def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] 
     mistakes += rules.confirmation_mistakes(str(values.get("destroyConfirmation") or ""), stack=stack)
     if not mistakes:
         return StackSettings.model_validate(values)
-    count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     raise SettingsError(
-        f"the settings of stack {stack} have {count}",
+        f"the settings of stack {stack} have {counted(len(mistakes), 'mistake')}",
         detail="".join(f"\n  {NAMESPACE}:{line}" for line in mistakes),
         hint=f"Mend them in Pulumi.{stack}.yaml (`chatdb config set --stack {stack}`); Pulumi.yaml has every key.",
         state="Nothing was changed.",

@@ -93,7 +93,7 @@ def test_anything_but_the_phrase_changes_nothing(arguments: tuple[str, ...], cha
     said = "another phrase was given" if arguments else "no phrase was given"
     assert done.stderr.endswith(
         "the rollback was not confirmed\n"
-        f"DETAIL: would be lost: 1 rows of public.chats; {said}\n"
+        f"DETAIL: would be lost: 1 row of public.chats; {said}\n"
         f"HINT: Type exactly: {PHRASE}\n"
         "STATE: Nothing was changed.\n"
     )
@@ -123,7 +123,7 @@ def test_the_phrase_typed_at_the_terminal_undoes(chats: Target, shell: Shell) ->
         f"database: {chats.host}/{chats.database}\n"
         "WARNING: This deletes the table chats and all its data permanently.\n"
         "to undo: 0004_describe_personal_data, 0003_vacuum_after_inserts, 0002_index_history, 0001_create_chats\n"
-        "  1 rows of public.chats\n"
+        "  1 row of public.chats\n"
     )
     assert after.endswith("\nrobotics is at 0000\n")
     assert rows(chats) is None

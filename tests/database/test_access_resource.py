@@ -179,7 +179,7 @@ def test_a_finding_fails_the_update_where_the_stack_says_so(standing: Standing, 
             with pytest.raises(AuditFailedError) as failed:
                 act()
             assert str(failed.value) == (
-                "lyra breaks the security baseline in one place\n"
+                "lyra breaks the security baseline in 1 place\n"
                 "DETAIL: \n  privilege-around-policies  public.chat_messages: snoop has TRUNCATE\n"
                 "HINT: Mend them, then run it again:\n  REVOKE TRUNCATE ON TABLE public.chat_messages FROM snoop;\n"
                 "STATE: What the program declares is made; the update counts as failed, as chatdb:auditOnUp says."
