@@ -61,7 +61,7 @@ def without_protection(deployment: Mapping[str, Any], *, empty: Sequence[str] = 
     """
     made: dict[str, Any] = json.loads(json.dumps(deployment))
     parents = tuple(f"{COMPONENT}::{product}" for product in empty)
-    for resource in made["deployment"].get("resources") or ():
+    for resource in _resources(made):
         resource.pop("protect", None)
         if resource.get("parent", "").endswith(parents):
             resource.pop("retainOnDelete", None)
@@ -75,14 +75,14 @@ def databases(deployment: Mapping[str, Any]) -> dict[str, Any]:
             "database": item["inputs"]["name"],
             "roles": {"owner": item["inputs"].get("owner", "")},
         }
-        for item in deployment["deployment"].get("resources") or ()
+        for item in _resources(deployment)
         if item["type"] == DATABASE
     }
 
 
 def unguarded(deployment: Mapping[str, Any]) -> list[str]:
     """Return the products that have no guard in a deployment: it is the last that an update makes of one."""
-    resources = deployment["deployment"].get("resources") or ()
+    resources = _resources(deployment)
     carried = (item["urn"].rpartition("::")[2] for item in resources if item["type"] == COMPONENT)
     guarded = {item["urn"].rpartition("::")[2] for item in resources if item["type"].endswith(GUARD)}
     return sorted(name for name in carried if f"{name}-teardown" not in guarded)
@@ -95,15 +95,18 @@ def database_of(product: str) -> str:
 
 def lacking(deployment: Mapping[str, Any], products: list[str]) -> list[str]:
     """Return the products whose databases a deployment does not have."""
-    resources = deployment.get("deployment", {}).get("resources") or ()
-    there = {item["urn"].rpartition("::")[2] for item in resources if item["type"] == DATABASE}
+    there = {item["urn"].rpartition("::")[2] for item in _resources(deployment) if item["type"] == DATABASE}
     return [name for name in products if database_of(name) not in there]
 
 
 def roles(deployment: Mapping[str, Any]) -> set[str]:
     """Return the names of the roles that a deployment has."""
-    resources = deployment.get("deployment", {}).get("resources") or ()
-    return {item["inputs"]["name"] for item in resources if item["type"] == ROLE}
+    return {item["inputs"]["name"] for item in _resources(deployment) if item["type"] == ROLE}
+
+
+def _resources(deployment: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+    """Return the resources of a deployment; none where there is no state yet."""
+    return deployment.get("deployment", {}).get("resources") or ()
 
 
 def taken_over(
