@@ -70,4 +70,5 @@ def _resource(item: Mapping[str, Any]) -> Resource:
         unwrap(known),
         frozenset(key for key, value in known.items() if isinstance(value, Secret)),
         bool(item.get("protect")),
+        frozenset(item.get("ignoreChanges", ())),
     )

@@ -73,7 +73,7 @@ class ChatDatabase(pulumi.ComponentResource):
             shared, pulumi.ResourceOptions(deleted_with=database, depends_on=[database])
         )
         schemas = declare_schemas(product, names, database=database, opts=inside)
-        grants = declare_database_grants(product, names, database=database, opts=_after(inside, schemas))
+        grants = declare_database_grants(product, names, database=database, server=server, opts=_after(inside, schemas))
         migrations = Migrations(
             f"{product.name}-migrations",
             product=product.name,

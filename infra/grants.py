@@ -7,6 +7,7 @@ Called by `infra.database`. Grants that touch one object are chained by `depends
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -25,15 +26,20 @@ STARTED = time.time()
 
 
 def declare_database_grants(
-    product: Product, names: RoleNames, *, database: postgresql.Database, opts: pulumi.ResourceOptions
+    product: Product, names: RoleNames, *, database: postgresql.Database, server: Server, opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
     """Declare what must stand before the first migration: CONNECT, USAGE and the default privileges.
+
+    The schema `public` is, before PostgreSQL 15, the first superuser's: what another administrator grants or revokes
+    there has no effect, and each update after a refresh would try in vain. Such a grant is made and then left to
+    `infra.access_resource`, which puts right what can be and says whose the rest is.
 
     Returns:
         The grants in their order; the last one is what comes next waits for.
     """
     chain: list[pulumi.Resource] = []
     for grant in object_grants(names, product.schema):
+        left = ["privileges"] if grant.schema == "public" and not server.superuser else None
         chain.append(
             postgresql.Grant(
                 f"{product.name}-{'-'.join(filter(None, (grant.kind, grant.schema, grant.role)))}",
@@ -42,7 +48,7 @@ def declare_database_grants(
                 schema=grant.schema or None,
                 object_type=grant.kind,
                 privileges=list(grant.privileges),
-                opts=merged(opts, depends_on=chain[-1:]),
+                opts=merged(opts, depends_on=chain[-1:], ignore_changes=left),
             )
         )
     for default in default_grants(names, product.schema):
@@ -104,8 +110,9 @@ def declare_review(
     )
     review.changes.apply(lambda changes: _say(product, changes, review))
     review.mended.apply(lambda found: _own_up(product, found, review))
-    review.drift.apply(lambda drift: _warn(product, drift, review))
-    review.findings.apply(lambda findings: _warn(product, findings, review))
+    # A preview knows the findings of its own look, and what an update will leave it does not know.
+    both = pulumi.Output.all(review.drift, review.findings)
+    both.apply(lambda found: _warn(product, found, review), run_with_unknowns=True)
     return review
 
 
@@ -122,9 +129,17 @@ def _own_up(product: Product, found: dict[str, Any] | None, review: Access) -> N
             pulumi.log.warn(f"{product.name}: put right: {sentence}", review)
 
 
-def _warn(product: Product, found: list[dict[str, str]] | None, review: Access) -> None:
-    """Warn of each right that nobody declared and of each finding of the baseline, with its mend."""
-    for one in found or ():
+def _warn(product: Product, found: Sequence[Any], review: Access) -> None:
+    """Warn of each right that nobody declared and of each finding of the baseline, with its mend; of none twice.
+
+    Args:
+        product: The product.
+        found: The drift and the findings, each a list, or something else where there is none or it is not known.
+        review: The resource that found them.
+    """
+    drift, findings = ([*part] if isinstance(part, list) else [] for part in found)
+    said = {one["mend"] for one in drift} - {""}
+    for one in (*drift, *(one for one in findings if one["mend"] not in said)):
         what = one.get("sentence") or f"{one['rule']}: {one['object']}: {one['detail']}"
         reason = f" ({one['reason']})" if "reason" in one else ""
         mend = f"; mend: {one['mend']}" if one["mend"] else ""

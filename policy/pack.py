@@ -71,7 +71,8 @@ def _stack() -> Stack:
 
 
 def _resource(args: ResourceValidationArgs) -> Resource:
-    return Resource(args.resource_type, args.name, _known(args.props), None, bool(args.opts.protect))
+    ignored = frozenset(args.opts.ignore_changes or ())
+    return Resource(args.resource_type, args.name, _known(args.props), None, bool(args.opts.protect), ignored)
 
 
 def _known(value: Any) -> Any:

@@ -6,7 +6,7 @@ mends it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -17,6 +17,7 @@ from infra.access.matrix import (
     GRANT_OPTION,
     PUBLIC,
     Access,
+    Grant,
     Held,
     Thing,
     effective,
@@ -120,8 +121,18 @@ def _undeclared(access: Access, declared: Declared, astray: set[Thing]) -> Itera
             thing=thing,
             privileges=privileges,
             sentence=_says(role, thing, privileges, how),
-            mend=mends.revoke(access, grants[0], privileges),
+            mend="; ".join((*_kept(access, declared, grants), mends.revoke(access, grants[0], privileges))),
         )
+
+
+def _kept(access: Access, declared: Declared, grants: Sequence[Grant]) -> Iterator[str]:
+    """Return what gives our roles what is declared for them and they have as everyone alone, who is to lose it."""
+    lost, thing = {grant.privilege for grant in grants}, grants[0].thing
+    for role in declared.roles if grants[0].grantee == PUBLIC else ():
+        held = effective(access, role).get(thing, {})
+        alone = {name for name in lost & declared.of(role, thing) if name in held and held[name].how == "public"}
+        if alone:
+            yield mends.grant(access, role, thing, tuple(ordered(alone)))
 
 
 def _says(role: str, thing: Thing, privileges: tuple[str, ...], how: str) -> str:

@@ -15,6 +15,7 @@ import psycopg
 from infra.access import reading, sentences
 from infra.access.declared import NOTHING, Declared, Rights
 from infra.access.drift import Drift
+from infra.access.matrix import Thing
 from infra.access.record import Record, rights
 from infra.audit import runner
 from infra.audit.model import Report
@@ -28,7 +29,6 @@ BY_THE_PROGRAM = "chatdb up"
 NO_EFFECT = ("01006", "01007")
 # As server_version_num: before, initdb gave that schema to the first superuser, later to pg_database_owner.
 PUBLIC_IS_THE_OWNERS_SINCE = 150_000
-DATABASE_OWNER = "SELECT quote_ident(pg_get_userbyid(datdba)) FROM pg_database WHERE datname = current_database()"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def settle(connection: psycopg.Connection[Any], repairs: Sequence[Drift]) -> dic
             left[drift.sentence] = server_message(error)
         else:
             if said:
-                left[drift.sentence] = f"{said[0]}: {_whose(connection, drift)}"
+                left[drift.sentence] = f"{said[0]}: {_whose(connection, drift.thing)}"
     return left
 
 
@@ -113,17 +113,14 @@ def _without_effect(connection: psycopg.Connection[Any]) -> Iterator[list[str]]:
         connection.remove_notice_handler(hear)
 
 
-def _whose(connection: psycopg.Connection[Any], drift: Drift) -> str:
-    """Say who may mend what this administrator may not, and how."""
-    owner, thing, info = drift.thing.owner, drift.thing, connection.info
-    why, mend = "", "the mend"
+def _whose(connection: psycopg.Connection[Any], thing: Thing) -> str:
+    """Say who may mend what this administrator may not."""
+    owner, info, why = thing.owner, connection.info, ""
     if thing.name == "public" and thing.kind == "schema" and info.server_version < PUBLIC_IS_THE_OWNERS_SINCE:
         why = ", as the schema public of every database does before PostgreSQL 15"
-        row = connection.execute(DATABASE_OWNER).fetchone()
-        mend = f"ALTER SCHEMA public OWNER TO {row[0] if row else ''}"
     return (
         f"{thing.label} belongs to {owner}{why}, and {info.user} may not act as {owner}; "
-        f"run {mend} in {info.dbname} as {owner} or a superuser, then refresh the stack"
+        f"run the mend in {info.dbname} as {owner} or a superuser"
     )
 
 

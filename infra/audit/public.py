@@ -25,9 +25,16 @@ WHERE d.datname = current_database() AND a.grantee = 0
         severity="critical",
         source="CVE-2018-1058; CIS PostgreSQL: access controls, schema public",
         query="""
-SELECT n.nspname::text, 'PUBLIC has CREATE', 'REVOKE CREATE ON SCHEMA ' || quote_ident(n.nspname) || ' FROM PUBLIC'
-FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
-WHERE a.grantee = 0 AND a.privilege_type = 'CREATE' AND n.nspname !~ '^pg_(toast|temp)'
+SELECT n.nspname::text, 'PUBLIC has CREATE',
+       -- Where the owner of a product's tables may create there only as everyone may.
+       CASE WHEN n.nspname = %(schema)s AND n.nspowner <> r.oid AND r.rolname = %(owner)s
+             AND pg_get_userbyid(n.nspowner) <> 'pg_database_owner' AND NOT EXISTS (
+                SELECT FROM aclexplode(n.nspacl) AS own WHERE own.grantee = r.oid AND own.privilege_type = 'CREATE')
+            THEN 'GRANT CREATE ON SCHEMA ' || quote_ident(n.nspname) || ' TO ' || quote_ident(r.rolname) || '; '
+            ELSE '' END || 'REVOKE CREATE ON SCHEMA ' || quote_ident(n.nspname) || ' FROM PUBLIC'
+FROM pg_namespace AS n, pg_database AS d JOIN pg_roles AS r ON r.oid = d.datdba, aclexplode(n.nspacl) AS a
+WHERE d.datname = current_database() AND a.grantee = 0 AND a.privilege_type = 'CREATE'
+  AND n.nspname !~ '^pg_(toast|temp)'
 """,
     ),
     Rule(

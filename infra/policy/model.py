@@ -32,6 +32,7 @@ class Resource(NamedTuple):
         properties: Its inputs in plain; what is not known yet is left out.
         secret: Names of the properties that are secrets; None where the engine does not tell.
         protect: Whether it may not be deleted.
+        ignored: The properties that stay as they were found, whatever the program asks: its ignoreChanges.
     """
 
     type: str
@@ -39,6 +40,7 @@ class Resource(NamedTuple):
     properties: Mapping[str, Any]
     secret: frozenset[str] | None = None
     protect: bool = False
+    ignored: frozenset[str] = frozenset()
 
 
 class Finding(NamedTuple):

@@ -8,7 +8,7 @@ Source: https://www.pulumi.com/registry/packages/postgresql/api-docs/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from infra.migrations import filename
@@ -56,7 +56,7 @@ def _grants_to_public(resource: Resource, _stack: Stack) -> Iterator[Finding]:
     properties = resource.properties
     if str(properties.get("role", "")).lower() != "public":
         return
-    given = [name for name in properties.get("privileges") or () if not _is_postgresql_own(name, properties)]
+    given = [name for name in properties.get("privileges") or () if not _is_postgresql_own(name, resource)]
     if resource.type in GRANTS and given:
         what = f"{', '.join(given)} on {properties.get('objectType', 'an object')} goes to PUBLIC"
         yield Finding(what, "Grant it to the role that needs it, in infra/privileges.py.")
@@ -64,9 +64,14 @@ def _grants_to_public(resource: Resource, _stack: Stack) -> Iterator[Finding]:
         yield Finding("everyone becomes a member", "Name the role that is to be a member.")
 
 
-def _is_postgresql_own(privilege: str, properties: Mapping[str, Any]) -> bool:
-    """Tell whether a grant leaves PUBLIC what it has on every server: one of USAGE alone takes CREATE away."""
-    return (privilege, properties.get("objectType"), properties.get("schema")) == ("USAGE", "schema", "public")
+def _is_postgresql_own(privilege: str, resource: Resource) -> bool:
+    """Tell whether a grant leaves PUBLIC what it has on every server: one of USAGE alone takes CREATE away.
+
+    CREATE, which it has before PostgreSQL 15, passes where it is what was found there and not what is asked for.
+    """
+    own = ("USAGE", "CREATE") if "privileges" in resource.ignored else ("USAGE",)
+    where = (resource.properties.get("objectType"), resource.properties.get("schema"))
+    return privilege in own and where == ("schema", "public")
 
 
 def _unprotected_databases(resource: Resource, stack: Stack) -> Iterator[Finding]:

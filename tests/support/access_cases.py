@@ -26,6 +26,12 @@ GRANTS = [
         f"lyra_app has UPDATE on public.chat_messages, {AS}: granted by lyra_owner",
     ),
     lyra(
+        "what everyone may and the owner only as everyone, as before 15: it keeps it",
+        "ALTER SCHEMA public OWNER TO postgres; REVOKE ALL ON SCHEMA public FROM lyra_owner;"
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+        f"PUBLIC has CREATE on schema public, {AS}: granted by postgres",
+    ),
+    lyra(
         "several rights at once",
         "GRANT UPDATE, DELETE ON public.chat_messages TO lyra_readonly WITH GRANT OPTION",
         f"lyra_readonly has UPDATE with grant option, DELETE with grant option on public.chat_messages, {AS}:"
