@@ -69,7 +69,8 @@ def _run(stack: Stack, what: Callable[[Work], None], *, dry: bool = False, repor
         with contextlib.closing(work):
             work.save()
     if work.errors:
-        done = ", ".join(f"{count} {kind}" for kind, count in sorted(work.counts.items())) or "nothing"
+        counts = sorted(work.counts.items())
+        done = ", ".join(f"{count} {kind}d" for kind, count in counts if kind != "same") or "nothing"
         done = "Nothing was changed." if dry else f"Saved in the state: {done}; run again to go on."
         raise joined(work.errors, done=done)
     return work

@@ -46,9 +46,8 @@ def joined(errors: Sequence[ChatdbError], *, done: str) -> ChatdbError:
     if len(errors) == 1:
         errors[0].state = " ".join(filter(None, dict.fromkeys((errors[0].state, done))))
         return errors[0]
-    detail = "\n".join(str(error) for error in errors)
-    hints = dict.fromkeys(error.hint for error in errors if error.hint)
-    return ResourceError(f"{len(errors)} resources failed", detail=detail, hint=" ".join(hints), state=done)
+    detail = "".join(f"\n{error}" for error in errors)
+    return ResourceError(f"{len(errors)} resources failed", detail=detail, hint="Mend each as it says.", state=done)
 
 
 def program_error(error: BaseException) -> ChatdbError:
