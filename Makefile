@@ -27,6 +27,7 @@ $(VENV)/.installed: requirements.txt
 	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/chatdb.pth"
 	@printf '#!%s\nimport sys\nfrom cli.__main__ import main\nsys.exit(main())\n' "$(CURDIR)/$(BIN)/python" > $(CHATDB)
 	@chmod 755 $(CHATDB)
+	@$(BIN)/python -m compileall -q cli embedded infra
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed

@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Load like `cli.__main__` does, apply, print, return the exit status."""
+    """Load and end like `cli.__main__` does, apply, print, return the exit status."""
     gc.set_threshold(100_000, 50, 50)
     from infra.connection import Target
     from infra.errors import ChatdbError
@@ -35,6 +35,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print(moments.get("applied", moments["connected"]) - moments["connecting"])
+    gc.freeze()
     return 0
 
 

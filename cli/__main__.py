@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if engine is not None and engine.was_abandoned():
         sys.stdout.flush()
         os._exit(status)  # what was left at once is still under way in a thread, which Python would wait for
+    if arguments is None:
+        gc.freeze()  # the process ends here: nothing loaded is looked through once more for garbage on the way out
     return status
 
 
