@@ -28,9 +28,10 @@ from infra.migrations.options import Options
 
 LIMIT = 1.05
 CONVERSATIONS = 1000  # each is of a user of its own
+LATEST_ROWS = 50
 LATEST = (
     "SELECT id, sender_type, content, created_at FROM chat.messages "
-    "WHERE conversation_id = %s AND user_id = %s ORDER BY created_at DESC, id DESC LIMIT 50"
+    f"WHERE conversation_id = %s AND user_id = %s ORDER BY created_at DESC, id DESC LIMIT {LATEST_ROWS}"
 )
 ROLES = {"with row security": "fg_user", "without it": "bench_reader"}
 
@@ -50,7 +51,7 @@ def read(connection: psycopg.Connection[Any], user: str) -> float:
         connection.execute("SELECT set_config('app.current_user_id', %s, true)", [user])
         rows = connection.execute(LATEST, [user, user]).fetchall()
     took = (time.perf_counter() - began) * 1000
-    assert len(rows) == 50
+    assert len(rows) == LATEST_ROWS
     return took
 
 
@@ -104,6 +105,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000, help="messages in the table")
     parser.add_argument("--reads", type=int, default=10_000, help="transactions each way")
     options = parser.parse_args()
+    least = LATEST_ROWS * CONVERSATIONS
+    if options.rows < least:
+        parser.error(f"--rows: at least {least}, {LATEST_ROWS} for each of {CONVERSATIONS} conversations")
+    if options.reads < 2:
+        parser.error("--reads: quartiles take at least 2")
     with scratch_server() as (server, _):
         times = filled(server.start(), options)
     medians = {way: statistics.median(found) for way, found in times.items()}
