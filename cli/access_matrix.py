@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cli.administration import as_administrator
-from cli.targets import names_of, require, rotation_of
+from cli.role_names import names_of, require_standing
+from cli.targets import require, rotation_of
 from infra import products
 from infra.access import reading
 from infra.access.cells import Cell, columns, rows
@@ -25,8 +26,8 @@ def access(options: argparse.Namespace) -> int:
     rotation, names = rotation_of(options), names_of(options)
     for name in require(options):
         with connect(as_administrator(options, name)) as connection:
-            product = products.load(name)
-            reports.append(reading.report(connection, product, names=names.get(name), rotation=rotation))
+            require_standing(connection, options, name, names[name])
+            reports.append(reading.report(connection, products.load(name), names=names[name], rotation=rotation))
     if options.json:
         print(json.dumps([as_dict(report) for report in reports], ensure_ascii=False))
     else:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli.administration import as_administrator
-from cli.targets import names_of, require
+from cli.role_names import names_of, require_standing
+from cli.targets import require
 from infra import products
 from infra.audit import runner, sarif
 from infra.audit.model import Finding, Report
@@ -26,7 +27,8 @@ def audit(options: argparse.Namespace) -> int:
     reports, names = [], names_of(options)
     for name in require(options):
         with connect(as_administrator(options, name)) as connection:
-            reports.append(runner.audit(connection, products.load(name), names=names.get(name)))
+            require_standing(connection, options, name, names[name])
+            reports.append(runner.audit(connection, products.load(name), names=names[name]))
     findings = runner.once(reports)
     if options.sarif:
         _write(Path(options.sarif), reports, findings)

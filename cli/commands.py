@@ -5,6 +5,7 @@ The functions are named as text, so that a command loads only its own module.
 
 from __future__ import annotations
 
+import argparse
 import os
 from typing import Any, NamedTuple
 
@@ -46,6 +47,18 @@ def version(text: str) -> int:
     return int(text.partition("_")[0])
 
 
+def names(text: str) -> dict[str, str]:
+    """Return `owner=chat_owner,app=lyra_service` as names by kind.
+
+    Raises:
+        ArgumentTypeError: a part is no kind with a name.
+    """
+    parts = [[word.strip() for word in part.split("=", 1)] for part in text.split(",")]
+    if not all(len(part) == 2 and all(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like owner=chat_owner,app=lyra_service")
+    return dict(parts)
+
+
 STACK = option(
     "--stack", default=os.environ.get("CHATDB_STACK"), metavar="NAME", help="the stack (default: dev, or CHATDB_STACK)"
 )
@@ -54,6 +67,12 @@ ENGINE = option(
     choices=("auto", "pulumi", "embedded"),
     default=os.environ.get("CHATDB_ENGINE", "auto"),
     help="the Pulumi CLI, or the engine in this project (default: the one that has the stack, else pulumi if on PATH)",
+)
+ROLES = option(
+    "--roles",
+    metavar="KIND=NAME,…",
+    type=names,
+    help="what roles are called that have other names than the product gives them (default: as the stack says)",
 )
 YES = option("--yes", action="store_true", help="do not ask before acting")
 EXPECT = option("--expect-no-changes", action="store_true", help="exit with 2 where anything differs, for pipelines")
@@ -245,7 +264,7 @@ COMMANDS: tuple[Command, ...] = (
         summary="print who can do what now beside what is declared (exit status 2 where they differ)",
         example="chatdb access --product lyra",
         run="cli.access_matrix:access",
-        options=(PRODUCT, STACK, ENGINE, *CONNECTION, JSON),
+        options=(PRODUCT, STACK, ENGINE, *CONNECTION, ROLES, JSON),
     ),
     Command(
         name="audit",
@@ -257,6 +276,7 @@ COMMANDS: tuple[Command, ...] = (
             STACK,
             ENGINE,
             *CONNECTION,
+            ROLES,
             option("--sarif", metavar="FILE", help="write the findings as SARIF 2.1.0, for code scanning"),
             JSON,
         ),

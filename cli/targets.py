@@ -20,7 +20,6 @@ from infra.errors import ChatdbError, unknown_name
 
 if TYPE_CHECKING:
     from infra.aws import Access
-    from infra.naming import RoleNames
 
 
 def from_stack(stack: str, product: str, role: str, options: argparse.Namespace) -> Target:
@@ -80,31 +79,24 @@ def rotation_of(options: argparse.Namespace) -> int | None:
     return int(stack_outputs(options.stack or DEFAULT_STACK, options, show_secrets=False).get("rotation", 1))
 
 
-def names_of(options: argparse.Namespace) -> dict[str, RoleNames]:
-    """Return the roles of each product as the command's stack names them; none where a database is named without one.
-
-    Raises:
-        ChatdbError: the stack is not up, or was never up as a whole.
-    """
-    if direct(options) is not None:
-        return {}
-    from infra.naming import RoleNames
-
-    stack = options.stack or DEFAULT_STACK
-    outputs = stack_outputs(stack, options, show_secrets=False)
-    _require_finished(outputs, stack)
-    return {name: RoleNames(**facts["roles"]) for name, facts in outputs["products"].items()}
-
-
 def stack_products(stack: str, options: argparse.Namespace) -> list[str]:
     """Return the products a stack carries.
 
     Raises:
         ChatdbError: the stack is not up, or was never up as a whole.
     """
+    return sorted(finished_outputs(stack, options)["products"])
+
+
+def finished_outputs(stack: str, options: argparse.Namespace) -> Mapping[str, Any]:
+    """Return the outputs of a stack, secrets masked.
+
+    Raises:
+        ChatdbError: the stack is not up, or was never up as a whole.
+    """
     outputs = stack_outputs(stack, options, show_secrets=False)
     _require_finished(outputs, stack)
-    return sorted(outputs["products"])
+    return outputs
 
 
 def _require_finished(outputs: Mapping[str, Any], stack: str) -> None:

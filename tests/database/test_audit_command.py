@@ -107,6 +107,34 @@ def test_audit_over_a_login_of_ours_says_what_it_could_not_check(standing: Stand
     }
 
 
+def test_what_roles_are_called_is_never_guessed_over_a_connection_string(standing: Standing) -> None:
+    """Refused where one of a usual name does not stand; taken from the stack's file, or as it is said."""
+    project, names = standing.project, {"app": "lyra_service"}
+    over = ("--product", "lyra", "--url", project.succeed("url", "--product", "lyra", "--role", "readonly").strip())
+    project.write_stack("elsewhere", {"roleNames": {"lyra": names}})
+    with connect(standing.server.target()) as connection:
+        run(connection, "ALTER ROLE lyra_app RENAME TO lyra_service")
+        try:
+            for command in ("access", "audit"):
+                for told in ((), ("--roles", "owner=lyra_owner")):
+                    done = project.chatdb(command, *over, *told)
+                    assert (done.returncode, done.stdout) == (1, "")
+                    assert done.stderr.startswith(
+                        "lyra has no role lyra_app here\n"
+                        "DETAIL: a connection string does not tell what its roles are called; "
+                        "lyra belongs to lyra_owner\n"
+                        "HINT: Add --stack with the stack whose roleNames call them otherwise, or say it: --roles "
+                    )
+                project.succeed(command, *over, "--stack", "elsewhere")
+                project.succeed(command, *over, "--roles", "app=lyra_service")
+        finally:
+            run(connection, "ALTER ROLE lyra_service RENAME TO lyra_app")
+    done = project.chatdb("access", *over, "--roles", "service=lyra_app")
+    assert done.stderr.startswith("there is no role of lyra named 'service'\nDETAIL: known: owner, ")
+    done = project.chatdb("access", *over, "--roles", "lyra_app")
+    assert "'lyra_app' is not like owner=chat_owner,app=lyra_service" in done.stderr
+
+
 def test_audit_writes_sarif(drifted: Standing, tmp_path: Path) -> None:
     """A result for each finding, with the rule it refers to, its place and a fingerprint that stays."""
     file = tmp_path / "audit.sarif"
