@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,12 @@ from tests.support import aws, majors, pgbouncer, postgres
 from tests.support.provider import provider_of
 from tests.support.rds import Rds, running_rds
 from tests.support.tls import TlsServer, speaking_tls
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also where a shell started the tests in its background: what they start would be deaf to it too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,8 @@ UNSET = (
     "PGPASSWORD",
     "PGSERVICE",
     "PGSSLMODE",
+    # A copy keeps what Python compiles: it would be compiled anew in each command.
+    "PYTHONDONTWRITEBYTECODE",
     "CHATDB_STACK",
     "CHATDB_ENGINE",
     "PULUMI_CONFIG_PASSPHRASE",
@@ -108,7 +110,7 @@ def copied_project() -> Iterator[Project]:
         for entry in COPIED:
             source = PROJECT_ROOT / entry
             if source.is_dir():
-                shutil.copytree(source, folder / entry, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, folder / entry)
             else:
                 shutil.copy(source, folder / entry)
         (folder / ".venv").symlink_to(Path(sys.prefix))
