@@ -53,7 +53,7 @@ down: install ## Stop the embedded server and keep its data
 	@$(CHATDB) down --stack $(STACK)
 
 test: $(VENV)/.installed-dev lint ## Run every check and every test
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from embedded.engine.postgresql import PostgresqlProvider
 from embedded.server import ServerFile
@@ -17,11 +18,31 @@ from tests.support.provider import provider_of
 from tests.support.rds import Rds, running_rds
 from tests.support.tls import TlsServer, speaking_tls
 
+# The one module whose tests know nothing of each other and are long.
+SPREAD = "tests/stack/test_life_of_roles.py"
+
 
 def pytest_configure() -> None:
     """Hear Ctrl-C also where a shell started the tests in its background: what they start would be deaf to it too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps a module's tests on one worker, in their order, but for what stands on its own and takes a minute each."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(SPREAD) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """Spread the tests over the workers."""
+    return ByModule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with whole runs: they take longest, and at the end they would run alone."""
+    items.sort(key=lambda item: (not item.nodeid.startswith(SPREAD), not item.nodeid.startswith("tests/stack/")))
 
 
 @pytest.fixture(scope="session")
