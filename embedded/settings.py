@@ -9,6 +9,7 @@ Source: https://www.pulumi.com/docs/iac/concepts/projects/project-file/ and .../
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import os
 import secrets
@@ -182,11 +183,10 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: It is not there, or no YAML.
     """
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+        return copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise SettingsError(
             f"{path.parent} is not a Pulumi project",
@@ -197,3 +197,11 @@ def read(path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"{path.name} is not valid YAML", detail=" ".join(str(error).split()), hint="Mend the line named above."
         ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(text: str) -> dict[str, Any]:
+    """Return what YAML says; a run asks for the same few texts again and again, and each takes a while."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe").load(text) or {}
