@@ -22,6 +22,9 @@ from infra.migrations.session import LostConnectionError, Outcome, Session
 from infra.migrations.statements import IndexBuild, Statement
 from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE, longer
 
+# An index is built by one process: helpers take the cores from those who write meanwhile (`bench.online`).
+ALONE = "SET max_parallel_maintenance_workers = 0"
+
 
 def run_section(
     session: Session, migration: Migration, direction: Direction, options: Options, row: LedgerRow | None
@@ -124,7 +127,7 @@ class _Step:
         needed = self.statement.build is None or self._prepare(self.statement.build, begun_before=begun_before)
         settings = (
             f"{self.session.fresh} {self._progress(done=False)}; SET lock_timeout = {timeout_ms}; "
-            f"SET statement_timeout = {self.options.statement_timeout_ms}"
+            f"SET statement_timeout = {self.options.statement_timeout_ms}; {ALONE}"
         )
         outcome = self.session.run(settings, about=about)
         if outcome.error is None and needed:

@@ -57,6 +57,23 @@ def leave_invalid(target: Target, name: str = "online_idx") -> None:
         connection.execute("DELETE FROM table_1")
 
 
+def test_an_index_is_built_by_one_process_whatever_the_server_would_take(database: Target) -> None:
+    """The function of its expression sees the setting while it is built: the cores are left to those who write."""
+    told = with_statement("CREATE INDEX CONCURRENTLY online_idx ON public.table_1 (public.helpers(id))")
+    runner.apply(database, told, options=Options(), to=1)
+    with connect(database) as connection:
+        connection.execute(
+            "CREATE FUNCTION helpers(id bigint) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN "
+            "RETURN current_setting('max_parallel_maintenance_workers'); END $$; INSERT INTO table_1 VALUES (1, 'a')"
+        )
+        assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("2",)
+    runner.apply(database, told, options=Options())
+    with connect(database) as connection:
+        connection.execute("SET enable_seqscan = off; SET max_parallel_maintenance_workers = 2")
+        found = connection.execute("SELECT count(*) FROM table_1 WHERE helpers(id) = 0").fetchone()
+    assert found == (1,)
+
+
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_a_unique_build_over_duplicates_names_them_and_goes_on_once_they_are_mended(
     database: Target, variant: str
