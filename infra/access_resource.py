@@ -229,9 +229,8 @@ def _findings(audit: Report | None) -> list[dict[str, str]]:
 
 def _failed(audit: Report, put_right: Sequence[str]) -> AuditFailedError:
     also = "".join(f"\n  put right: {one}" for one in put_right)
-    count = len(audit.findings)
     return AuditFailedError(
-        f"{audit.product} breaks the security baseline in {counted(count, 'place')}",
+        f"{audit.product} breaks the security baseline in {counted(len(audit.findings), 'place')}",
         detail="".join(f"\n  {one.rule.id}  {one.object}: {one.detail}" for one in audit.findings),
         hint="Mend them, then run it again:" + "".join(f"\n  {one.mend};" for one in audit.findings),
         state=f"What the program declares is made; the update counts as failed, as chatdb:auditOnUp says.{also}",

@@ -20,7 +20,6 @@ from infra.backup.manifest import Contents, Manifest
 from infra.backup.store import Store
 from infra.connection import Target
 from infra.version import VERSION
-from infra.words import counted
 
 PIECE = 1 << 20
 Report = Callable[[str], None]
@@ -94,9 +93,7 @@ def take(
             size, sha256 = _dump(target, session.snapshot, tools, draft.file)
             found = replace(contents.read(session.connection), sequences=reached)
             owner = contents.owner_of(session.connection)
-        report(
-            f"restoring {size:,} bytes to prove {counted(found.total, 'row')} of {counted(len(found.rows), 'table')}"
-        )
+        report(f"restoring {size:,} bytes to prove {found.total:,} rows of {len(found.rows)} tables")
         where = _prove(draft.file, sha256, found, owner, product, folders=folders, scratch=scratch)
         manifest = Manifest(
             name=name,
