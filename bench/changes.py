@@ -123,3 +123,22 @@ def write_golang_migrate(folder: Path, changes: Sequence[Change]) -> None:
     """Write a file for each change; golang-migrate sends it as it is, in one message."""
     for change in changes:
         (folder / f"{change.number:04d}_change.up.sql").write_text(change.script, encoding="utf-8")
+
+
+def write_flyway(folder: Path, changes: Sequence[Change]) -> None:
+    """Write a file for each change; one without a transaction has its configuration beside it."""
+    for change in changes:
+        path = folder / f"V{change.number:04d}__change.sql"
+        path.write_text(change.script, encoding="utf-8")
+        if not change.transaction:
+            path.with_name(f"{path.name}.conf").write_text("executeInTransaction=false\n", encoding="utf-8")
+
+
+def write_liquibase(folder: Path, changes: Sequence[Change]) -> None:
+    """Write a changelog that takes in a folder of formatted SQL files, one for each change."""
+    (folder / "changes").mkdir(exist_ok=True)
+    (folder / "all.yaml").write_text("databaseChangeLog:\n- includeAll: {path: changes}\n", encoding="utf-8")
+    for change in changes:
+        option = "" if change.transaction else " runInTransaction:false"
+        head = f"--liquibase formatted sql\n--changeset bench:{change.number}{option}\n"
+        (folder / "changes" / f"{change.number:04d}_change.sql").write_text(f"{head}{change.script}", encoding="utf-8")

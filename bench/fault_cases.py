@@ -6,6 +6,7 @@ A case gets a runner on a fresh database with an empty folder, and says in a cel
 from __future__ import annotations
 
 import collections
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -99,6 +100,11 @@ def ended(process: subprocess.Popen[str]) -> int:
         return process.wait()
 
 
+def said(status: int) -> str:
+    """Return in words how a runner ended."""
+    return "status 0" if status == 0 else f"waits {LIMIT_S} s" if status == -signal.SIGKILL else "error"
+
+
 def counting(number: int) -> Change:
     """Return a change that leaves a trace of each time it is applied."""
     return Change(number, (f"INSERT INTO applied VALUES ({number})",))
@@ -161,7 +167,7 @@ def failed_index(condition: str) -> Callable[[Bench], Cell]:
 def _index_after(bench: Bench) -> Cell:
     status, index = bench.run(), bench.index()
     good = (status, index) == (0, "valid")
-    return Cell("ok" if good else f"{'error' if status else 'status 0'}, {index}", good)
+    return Cell("ok" if good else f"{said(status)}, {index}", good)
 
 
 def killed_in_file(bench: Bench) -> Cell:
@@ -174,7 +180,7 @@ def killed_in_file(bench: Bench) -> Cell:
     process.wait()
     status, counted = bench.run(), bench.counted()
     if status != 0:
-        return Cell("error", good=False)
+        return Cell(said(status), good=False)
     once = counted == {2: 1, 22: 1, 3: 1}
     return Cell("ok" if once else "not applied once", once)
 

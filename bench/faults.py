@@ -35,8 +35,8 @@ def version(runner: Runner, program: str) -> str:
     if not runner.version:
         return ""
     said = subprocess.run([program, runner.version], capture_output=True, text=True, check=False)
-    found = re.search(r"\d+(\.\d+)+", said.stdout + said.stderr)
-    return f" {found.group()}" if found else ""
+    found = re.findall(r"\d+(?:\.\d+)+", said.stdout + said.stderr)
+    return f" {found[-1]}" if found else ""  # Liquibase names its Java's first
 
 
 def table(embedded: EmbeddedServer, scratch: Path, runners: Sequence[Runner]) -> bool:

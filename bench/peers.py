@@ -103,6 +103,34 @@ def _golang_migrate(program: str, folder: Path, target: Target) -> Command:
     return Command([program, "-path", str(folder), "-database", url(target), "up"])
 
 
+def _flyway(program: str, folder: Path, target: Target) -> Command:
+    return Command(
+        [program],
+        {
+            "FLYWAY_LOCATIONS": f"filesystem:{folder}",
+            "FLYWAY_URL": _jdbc(target),
+            "FLYWAY_USER": target.user,
+            "FLYWAY_PASSWORD": target.password,
+        },
+    )
+
+
+def _liquibase(program: str, folder: Path, target: Target) -> Command:
+    return Command(
+        [program, f"--search-path={folder}", "update", "--changelog-file=all.yaml"],
+        {
+            "LIQUIBASE_ANALYTICS_ENABLED": "false",
+            "LIQUIBASE_COMMAND_URL": _jdbc(target),
+            "LIQUIBASE_COMMAND_USERNAME": target.user,
+            "LIQUIBASE_COMMAND_PASSWORD": target.password,
+        },
+    )
+
+
+def _jdbc(target: Target) -> str:
+    return f"jdbc:postgresql://{target.host}:{target.port}/{target.database}"
+
+
 def _psql(program: str, folder: Path, target: Target) -> Command:
     return Command(
         [program, "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "-f", str(folder / "all.sql"), url(target)]
@@ -117,6 +145,26 @@ PSQL = Runner(
     command=_psql,
 )
 CHATDB = Runner(name="chatdb", install=lambda: "", version="", write=changes.write_dbmate, command=_ours)
+JDBC = "org.postgresql:postgresql:42.7.14"
+# What Flyway's command line does with `migrate`, by the API it documents; the environment holds its settings, as there.
+# The lock is the one it documents for CREATE INDEX CONCURRENTLY, which waits for the other one for ever.
+FLYWAY = """
+import org.flywaydb.core.Flyway;
+import org.flywaydb.core.internal.license.VersionPrinter;
+import org.flywaydb.database.postgresql.PostgreSQLConfigurationExtension;
+
+public class Migrate {
+    public static void main(String[] arguments) {
+        if (arguments.length > 0) {
+            System.out.println(VersionPrinter.getVersion());
+            return;
+        }
+        var configuration = Flyway.configure().envVars();
+        configuration.getConfigurationExtension(PostgreSQLConfigurationExtension.class).setTransactionalLock(false);
+        configuration.load().migrate();
+    }
+}
+"""
 PEERS = (
     Runner(
         name="dbmate",
@@ -175,6 +223,32 @@ PEERS = (
         timed_to=100,
         late=False,
     ),
+    Runner(
+        name="flyway",
+        install=partial(
+            installs.by_maven,
+            "flyway",
+            ("org.flywaydb:flyway-database-postgresql:13.12.0", JDBC),
+            "Migrate",
+            source=FLYWAY,
+        ),
+        write=changes.write_flyway,
+        command=_flyway,
+        timed_to=100,
+    ),
+    Runner(
+        name="liquibase",
+        install=partial(
+            installs.by_maven,
+            "liquibase",
+            # 4.33 is the last one under an open-source licence.
+            ("org.liquibase:liquibase-core:4.33.0", "info.picocli:picocli:4.7.7", JDBC),
+            "liquibase.integration.commandline.LiquibaseCommandLine",
+        ),
+        write=changes.write_liquibase,
+        command=_liquibase,
+        timed_to=100,
+    ),
 )
 
 
@@ -185,7 +259,7 @@ def at_hand(peers: Sequence[Runner]) -> dict[str, str]:
         try:
             programs[peer.name] = peer.install()
         except NotToBeHad as reason:
-            print(f"  {peer.name} is left out: {reason}")
+            print(f"  {peer.name} is not measured: {reason}")
     return programs
 
 
