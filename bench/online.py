@@ -4,7 +4,10 @@
     .venv/bin/python -m bench.online --rows 100000    # quicker
 
 For each product: its first migration, a million rows in its largest table, then pgbench at a steady rate, first quiet,
-then while the runner applies the other migrations. After that the hard case, once: a reporting session holds a
+then while the runner applies the other migrations. A change takes little more than a second, of whose 200 transactions
+two are the last hundredth; so each product is measured in several rounds, each on a database made anew, and the
+transactions of all rounds are counted together, the quiet ones as those during the change. Each round begins with a
+checkpoint, so that both stretches lie between two. After that the hard case, once: a reporting session holds a
 transaction open on the table while a column is added, by the runner and by psql. Latencies are pgbench's own, schedule
 lag included.
 """
@@ -102,16 +105,16 @@ HARD_CASE = (
 )
 
 
-@dataclass(frozen=True)
-class Latencies:
-    """What the writers felt in one stretch of time; times in milliseconds."""
+class Latencies(list[float]):
+    """What the writers felt, in milliseconds: one of each transaction of a stretch of time, or of several."""
 
-    transactions: int
-    p99: float
-    longest: float
+    @property
+    def p99(self) -> float:
+        """The latency that one in a hundred exceeds."""
+        return sorted(self)[int(len(self) * 0.99)] if self else float("inf")
 
     def __str__(self) -> str:
-        return f"{self.transactions:6} tx, p99 {self.p99:8.1f} ms, longest {self.longest:9.1f} ms"
+        return f"{len(self):6} tx, p99 {self.p99:8.1f} ms, longest {max(self, default=float('inf')):9.1f} ms"
 
 
 class Writers:
@@ -154,17 +157,16 @@ class Writers:
         self.failed = "" if alive and "ERROR" not in said else said.strip() or "pgbench ended early"
 
     def between(self, begin: float, end: float) -> Latencies:
-        """Return the latencies of the transactions that ended in a stretch of time (seconds since the epoch)."""
-        found = []
+        """Return the latencies of the transactions that were to begin or ended in a stretch of time (Unix seconds)."""
+        found = Latencies()
         for file in self._folder.glob("log.*"):
             for line in file.read_text().splitlines():
                 fields = line.split()
-                if len(fields) >= 6 and begin <= int(fields[4]) + int(fields[5]) / 1e6 <= end:
-                    found.append(int(fields[2]) / 1000)
-        found.sort()
-        if not found:
-            return Latencies(0, float("inf"), float("inf"))
-        return Latencies(len(found), found[int(len(found) * 0.99)], found[-1])
+                if len(fields) >= 6:
+                    took, ended = int(fields[2]) / 1e6, int(fields[4]) + int(fields[5]) / 1e6
+                    if begin <= ended and ended - took <= end:
+                        found.append(took * 1000)
+        return found
 
 
 @contextmanager
@@ -200,11 +202,10 @@ def measured(target: Target, name: str, folder: Path, change: Callable[[], objec
     time.sleep(QUIET_S)
     begin = time.time()
     change()
-    end = max(time.time(), begin + 1)
-    time.sleep(1)
+    end = max(time.time(), begin + 1)  # a change of a moment has a second, so that there is something to count
+    time.sleep(1)  # what waited for it ends after it
     writers.stop()
-    # A transaction that waited ends after the change: the last second belongs to it.
-    return writers.between(quiet_from, begin), writers.between(begin, end + 1), writers.failed
+    return writers.between(quiet_from, begin), writers.between(begin, end), writers.failed
 
 
 @contextmanager
@@ -223,20 +224,30 @@ def reporting_session(target: Target) -> Iterator[None]:
     thread.join()
 
 
-def online(server: ServerFile, folder: Path, rows: int) -> None:
+def online(server: ServerFile, folder: Path, rows: int, rounds: int) -> None:
     """Measure every product's own migrations."""
     for name in products.names():
         migrations = directory.read(products.load(name).migrations_folder)
-        with product_database(server, name, rows) as target:
-            quiet, during, failed = measured(
-                target,
-                name,
-                folder,
-                lambda t=target, m=migrations: runner.apply(t, m, options=Options()),  # type: ignore[misc]
-            )
-        ratio = during.p99 / quiet.p99
-        print(f"{name:12} quiet  {quiet}")
-        print(f"{name:12} during {during}  p99 {ratio:.1f} x quiet, failed: {failed or '0'}", flush=True)
+        quiet, during, failed = Latencies(), Latencies(), ""
+        for _ in range(rounds):
+            with product_database(server, name, rows) as target:
+                before, meanwhile, complaint = measured(
+                    target,
+                    name,
+                    folder,
+                    lambda t=target, m=migrations: runner.apply(t, m, options=Options()),  # type: ignore[misc]
+                )
+            quiet += before
+            during += meanwhile
+            failed = failed or complaint
+        report(name, quiet, during, failed)
+
+
+def report(label: str, quiet: Latencies, during: Latencies, failed: str) -> None:
+    """Print what the writers felt before and during a change."""
+    print(f"{label:20} quiet  {quiet}")
+    ratio = during.p99 / quiet.p99
+    print(f"{label:20} during {during}  p99 {ratio:.1f} x quiet, failed: {failed or '0'}", flush=True)
 
 
 def hard_case(server: ServerFile, folder: Path, rows: int) -> None:
@@ -265,9 +276,7 @@ def hard_case(server: ServerFile, folder: Path, rows: int) -> None:
 
             change = with_the_report if tool == "chatdb" else (lambda act=with_the_report, how=by_psql: act(how=how))
             quiet, during, failed = measured(target, "lyra", folder, change)
-        print(f"report {HELD_S} s, {tool:7} quiet  {quiet}")
-        ratio = during.p99 / quiet.p99
-        print(f"report {HELD_S} s, {tool:7} during {during}  p99 {ratio:.1f} x quiet, failed: {failed or '0'}")
+        report(f"report {HELD_S} s, {tool}", quiet, during, failed)
         if said:
             print(f"  the runner said: {said[0]}", flush=True)
 
@@ -276,11 +285,13 @@ def main() -> None:
     """Measure all and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in each product's largest table")
-    rows = parser.parse_args().rows
-    print(f"{rows} rows, {RATE} transactions a second, Python {sys.version.split()[0]}")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each product is measured")
+    options = parser.parse_args()
+    rows = options.rows
+    print(f"{rows} rows, {RATE} transactions a second, {options.rounds} rounds, Python {sys.version.split()[0]}")
     with scratch_server() as (server, folder):
         started = server.start()
-        online(started, folder, rows)
+        online(started, folder, rows, options.rounds)
         hard_case(started, folder, rows)
 
 

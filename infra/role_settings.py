@@ -1,4 +1,4 @@
-"""Settings of login roles that pulumi-postgresql's Role does not know: lock_timeout and transaction_timeout.
+"""Settings of login roles that pulumi-postgresql's Role does not know: timeouts, and wal_compression for the migrator.
 
 One dynamic resource per product, as the administrator. PostgreSQL applies a role's settings at login, to that role
 alone and not to its members. Called by `infra.roles`. `RoleSettingsProvider` stands in state: never rename it.
@@ -17,6 +17,7 @@ from psycopg import sql
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from infra.connection import connect, explained
+from infra.migrations.gentle import may_compress
 from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, target_of
 
 # The release that brought a setting, as server_version_num; the others are older than every release in use.
@@ -51,21 +52,26 @@ class RoleSettingsProvider(PlainErrorProvider):
         """Leave the settings: they go with their role, and a role without limits is worse than one with."""
 
 
-def _known(connection: psycopg.Connection[Any], name: str) -> bool:
-    return connection.info.server_version >= SINCE.get(name, 0)
+def _settable(connection: psycopg.Connection[Any], name: str) -> bool:
+    """Whether the server knows the setting and the administrator may set it."""
+    version = connection.info.server_version
+    if name == "wal_compression":
+        row = connection.execute(f"SELECT {may_compress(version)}".encode()).fetchone()
+        return row == (True,)
+    return version >= SINCE.get(name, 0)
 
 
 def _apply(props: dict[str, Any], *, former: Mapping[str, Mapping[str, str]]) -> None:
     target = target_of(props)
     state = "The settings are as they were; run again to go on."
     with (
-        explained(f"cannot set the timeouts of {props['product']}'s roles", target, state=state),
+        explained(f"cannot set the settings of {props['product']}'s roles", target, state=state),
         connect(target) as connection,
         connection.transaction(),
     ):
         for role, wanted in props["settings"].items():
             for name in sorted({*former.get(role, {}), *wanted}):
-                if not _known(connection, name):
+                if not _settable(connection, name):
                     continue
                 change = (
                     sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(wanted[name]))
@@ -76,15 +82,15 @@ def _apply(props: dict[str, Any], *, former: Mapping[str, Mapping[str, str]]) ->
 
 
 def _live(connection: psycopg.Connection[Any], role: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the wanted settings as they are; one that the server does not know counts as set."""
+    """Return the wanted settings as they are; one that cannot be set counts as set."""
     row = connection.execute(
         "SELECT s.setconfig FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole "
         "WHERE r.rolname = %s AND s.setdatabase = 0",
         [role],
     ).fetchone()
     found = dict(entry.split("=", 1) for entry in (row[0] if row else ()))
-    unknown = {name: value for name, value in wanted.items() if not _known(connection, name)}
-    return {**{name: found[name] for name in wanted if name in found}, **unknown}
+    others = {name: value for name, value in wanted.items() if not _settable(connection, name)}
+    return {**{name: found[name] for name in wanted if name in found}, **others}
 
 
 class RoleSettings(Resource, module="chatdb", name="RoleSettings"):

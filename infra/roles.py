@@ -141,10 +141,11 @@ def declare_roles(
         f"{product.name}-role-settings",
         product=product.name,
         connection=server.administrator(),
-        settings=dict.fromkeys(serving, timeouts),
+        # What writers feel of an index that the migrator builds is its WAL: see `infra.migrations.gentle`.
+        settings={**dict.fromkeys(serving, timeouts), names.migrator: {"wal_compression": "on"}},
         opts=pulumi.ResourceOptions(
             parent=opts.parent,
-            depends_on=[roles[role] for role in serving],
+            depends_on=list(roles.values()),
             deleted_with=roles[names.app],
             protect=opts.protect,
             retain_on_delete=opts.retain_on_delete,
@@ -201,7 +202,7 @@ def _declare_login(
         "readonly": _Limits(settings.readonly_connection_limit, settings.readonly_statement_timeout),
         "analytics": _Limits(settings.analytics_connection_limit, settings.analytics_statement_timeout),
     }
-    # The migrator has none: an index on a large table takes its time, and the runner sets its own budgets.
+    # The migrator has no limits: an index on a large table takes its time, and the runner sets its own budgets.
     limited = limits.get(login.kind)
     return postgresql.Role(
         f"{product.name}-{login.label}",

@@ -14,16 +14,13 @@ import time
 import psycopg
 
 from infra.connection import server_message
-from infra.migrations import indexes, ledger, statements
+from infra.migrations import gentle, indexes, ledger, statements
 from infra.migrations.failing import invalid_index, other_index, statement_failure
 from infra.migrations.model import Blocker, Direction, Event, LedgerRow, Migration
 from infra.migrations.options import Options
 from infra.migrations.session import LostConnectionError, Outcome, Session
 from infra.migrations.statements import IndexBuild, Statement
 from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE, longer
-
-# An index is built by one process: helpers take the cores from those who write meanwhile (`bench.online`).
-ALONE = "SET max_parallel_maintenance_workers = 0"
 
 
 def run_section(
@@ -127,7 +124,8 @@ class _Step:
         needed = self.statement.build is None or self._prepare(self.statement.build, begun_before=begun_before)
         settings = (
             f"{self.session.fresh} {self._progress(done=False)}; SET lock_timeout = {timeout_ms}; "
-            f"SET statement_timeout = {self.options.statement_timeout_ms}; {ALONE}"
+            f"SET statement_timeout = {self.options.statement_timeout_ms}; "
+            f"{gentle.settings(self.session.connection.info.server_version, self.session.role)}"
         )
         outcome = self.session.run(settings, about=about)
         if outcome.error is None and needed:

@@ -1,4 +1,4 @@
-"""Timeouts of login roles as a dynamic resource, called as Pulumi calls it."""
+"""Settings of login roles as a dynamic resource, called as Pulumi calls it."""
 
 from __future__ import annotations
 
@@ -96,9 +96,20 @@ def test_a_setting_that_the_server_does_not_know_is_left_out(major_server: Calla
     assert provider.read("id", wanted).outs == wanted
 
 
+def test_what_the_administrator_may_not_set_is_left_out(administrator: ServerFile, role: str) -> None:
+    """wal_compression is a superuser's: a managed administrator leaves it, and nothing differs after."""
+    wanted = inputs(administrator, {role: {"lock_timeout": "3000ms", "wal_compression": "on"}})
+    provider.create(wanted)
+    superusers = ["wal_compression=on"] if administrator.superuser else []
+    assert live(administrator, role) == ["lock_timeout=3000ms", *superusers]
+    assert provider.read("id", wanted).outs == wanted
+    provider.update("id", wanted, inputs(administrator, {role: {}}))
+    assert live(administrator, role) == []
+
+
 def test_a_role_that_is_not_there_is_an_error_in_our_form(server: ServerFile) -> None:
     """With what to do, and nothing set."""
-    with pytest.raises(DatabaseError, match="cannot set the timeouts of lyra's roles") as caught:
+    with pytest.raises(DatabaseError, match="cannot set the settings of lyra's roles") as caught:
         provider.create(inputs(server, {"nobody_here": {"lock_timeout": "3000ms"}}))
     assert caught.value.sqlstate == "42704"
     assert 'role "nobody_here" does not exist' in caught.value.detail

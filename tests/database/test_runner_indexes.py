@@ -6,11 +6,13 @@ import threading
 
 import pytest
 
+from embedded.server import ServerFile
 from infra.connection import Target, connect
 from infra.migrations import filename, ledger, runner, statements
 from infra.migrations.failures import InvalidIndexError, MigrationFailedError
 from infra.migrations.model import Event, Migration
 from infra.migrations.options import Options
+from tests.support import postgres
 from tests.support.migration_files import file, tables
 
 ONLINE = "transaction:false"
@@ -57,21 +59,44 @@ def leave_invalid(target: Target, name: str = "online_idx") -> None:
         connection.execute("DELETE FROM table_1")
 
 
-def test_an_index_is_built_by_one_process_whatever_the_server_would_take(database: Target) -> None:
-    """The function of its expression sees the setting while it is built: the cores are left to those who write."""
-    told = with_statement("CREATE INDEX CONCURRENTLY online_idx ON public.table_1 (public.helpers(id))")
-    runner.apply(database, told, options=Options(), to=1)
-    with connect(database) as connection:
+def is_built_with(target: Target, settings: str) -> bool:
+    """Build an index of an expression whose function says what is set meanwhile, and look that up in the index."""
+    told = with_statement("CREATE INDEX CONCURRENTLY online_idx ON public.table_1 (public.told(id))")
+    runner.apply(target, told, options=Options(), to=1)
+    with connect(target) as connection:
         connection.execute(
-            "CREATE FUNCTION helpers(id bigint) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN "
-            "RETURN current_setting('max_parallel_maintenance_workers'); END $$; INSERT INTO table_1 VALUES (1, 'a')"
+            "CREATE FUNCTION told(id bigint) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN "
+            "current_setting('max_parallel_maintenance_workers') || ' ' || current_setting('wal_compression'); END $$; "
+            "INSERT INTO table_1 VALUES (1, 'a')"
         )
-        assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("2",)
-    runner.apply(database, told, options=Options())
-    with connect(database) as connection:
+    runner.apply(target, told, options=Options())
+    with connect(target) as connection:
         connection.execute("SET enable_seqscan = off; SET max_parallel_maintenance_workers = 2")
-        found = connection.execute("SELECT count(*) FROM table_1 WHERE helpers(id) = 0").fetchone()
-    assert found == (1,)
+        return connection.execute("SELECT count(*) FROM table_1 WHERE told(id) = %s", [settings]).fetchone() == (1,)
+
+
+def test_an_index_is_built_by_one_process_with_its_wal_compressed(database: Target) -> None:
+    """Whatever the server would take: the cores and the disk are left to those who write."""
+    with connect(database) as connection:
+        assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("2",)
+        assert connection.execute("SHOW wal_compression").fetchone() == ("off",)
+    assert is_built_with(database, "0 pglz")
+
+
+@pytest.mark.parametrize(("granted", "compressed"), [(True, "pglz"), (False, "off")])
+def test_a_login_compresses_the_wal_of_a_build_only_where_it_may(
+    server: ServerFile, *, granted: bool, compressed: str
+) -> None:
+    """It acts as the owner, who may not: the login's right counts, and without it the index is built all the same."""
+    admin = postgres.make_managed_admin(server)
+    owner = postgres.unique("owner")
+    with connect(server.target()) as connection:
+        connection.execute(f'CREATE ROLE "{owner}"; GRANT "{owner}" TO "{admin.username}"')
+        if granted:
+            connection.execute(f'GRANT SET ON PARAMETER wal_compression TO "{admin.username}"')
+    with postgres.fresh_database(server, owner) as target:
+        login = target.to(user=admin.username, password=admin.password, role=owner)
+        assert is_built_with(login, f"0 {compressed}")
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)

@@ -81,6 +81,10 @@ def all_is_as_declared(standing: Standing, superuser: ServerFile, given: Mapping
             assert [finding.as_dict() for finding in report.findings] == []
             major = connection.info.server_version // 10_000
             assert {one.rule.id for one in report.unchecked} == {rule.id for rule in RULES if rule.since > major}
+            told = connection.execute("SELECT rolconfig FROM pg_roles WHERE rolname = %s", [names.migrator]).fetchone()
+            # A superuser's to set; a managed administrator, who names roles here, leaves it.
+            assert told is not None
+            assert ("wal_compression=on" in told[0]) is not bool(given)
 
 
 def every_membership_is_a_property_of_its_role(standing: Standing) -> None:

@@ -1,0 +1,37 @@
+"""What a session is told before a statement that runs beside writers, so that they feel little of it. Pure.
+
+Called by `online`, and by `infra.role_settings` for what a login may. What writers feel of an index build is its WAL: a
+commit waits until all of it that was written before is on disk (`bench.online`). Compressed it is less, and comes more
+slowly; the build takes half as long again.
+
+Source: https://www.postgresql.org/docs/18/runtime-config-wal.html#GUC-WAL-COMPRESSION
+"""
+
+from __future__ import annotations
+
+GRANTABLE_SINCE = 150_000  # PostgreSQL 15: a superuser may let others set a parameter that is a superuser's
+
+
+def may_compress(server_version: int) -> str:
+    """Return the SQL condition by which the role in force may set wal_compression, which is a superuser's.
+
+    Args:
+        server_version: As the server tells it: 180000.
+    """
+    if server_version >= GRANTABLE_SINCE:
+        return "has_parameter_privilege('wal_compression', 'SET')"
+    return "current_setting('is_superuser') = 'on'"
+
+
+def settings(server_version: int, role: str) -> str:
+    """Return the statements that say it, for the session and as far as its login may.
+
+    Args:
+        server_version: As the server tells it.
+        role: The statement that takes the role which the login acts as; in force again afterwards.
+    """
+    return (
+        "SET max_parallel_maintenance_workers = 0; "  # an index's helpers would take the cores from those who write
+        "RESET ROLE; SELECT set_config('wal_compression', 'on', false) "
+        f"WHERE {may_compress(server_version)} AND current_setting('wal_compression') = 'off'; {role}"
+    )
