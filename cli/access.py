@@ -11,7 +11,7 @@ from cli.context import require_running, stack_name
 from cli.targets import from_stack
 from infra import products
 from infra.connection import Target
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 from infra.libpq import with_tls
 
 ADMINISTRATOR = "administrator"
@@ -62,9 +62,8 @@ def psql(options: argparse.Namespace) -> None:
     try:
         os.execve(program, [str(program), *options.arguments], with_tls(program, environment))  # noqa: S606 - psql takes over this process
     except OSError as error:
-        raise ChatdbError(
+        raise RefusedError(
             "psql cannot be started",
             detail=f"{program}: {error.strerror}",
             hint="Run `make install`, which brings psql with the embedded PostgreSQL.",
-            state="Nothing was changed.",
         ) from None

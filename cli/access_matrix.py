@@ -43,11 +43,7 @@ def as_dict(report: reading.Report) -> dict[str, Any]:
         "database": report.access.database,
         "roles": list(columns(report.declared, report.drift)),
         "matrix": [
-            {
-                "object": thing.label,
-                "kind": thing.kind,
-                "roles": {role: cell.as_dict() for role, cell in cells.items()},
-            }
+            {"object": thing.label, "kind": thing.kind, "roles": {role: cell.as_dict() for role, cell in cells.items()}}
             for thing, cells in rows(report.access, report.declared, report.drift)
         ],
         "drift": [drift.as_dict() for drift in report.drift],

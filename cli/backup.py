@@ -21,7 +21,7 @@ from infra.backup.manifest import Manifest
 from infra.backup.reading import reader_of
 from infra.backup.store import S3, Store, open_backup, open_store
 from infra.connection import Target, connect
-from infra.errors import ChatdbError, unknown_name
+from infra.errors import ChatdbError, RefusedError, unknown_name
 from infra.words import counted
 
 if TYPE_CHECKING:
@@ -51,11 +51,10 @@ def restore(options: argparse.Namespace) -> None:
     found = open_backup(options.source, aws_access(_settings(options)))
     manifest = found.manifest
     if manifest.product != product.name:
-        raise ChatdbError(
+        raise RefusedError(
             f"the backup is not one of {product.name}",
             detail=f"{found.place} is of {manifest.product}, stack {manifest.stack or 'none'}",
             hint=f"Give --product {manifest.product}, or name another backup.",
-            state="Nothing was changed.",
         )
     login = direct(options)
     admin = login.to(role="") if login is not None else administrator(stack_name(options), options.engine)
@@ -93,11 +92,10 @@ def store_of(options: argparse.Namespace, where: str | None, *, flag: str = "--t
         return open_store(where, aws_access(settings))
     if settings is not None and settings.backup_to:
         return store_for(settings)
-    raise ChatdbError(
+    raise RefusedError(
         "no place for the backup is named",
         detail=f"{flag} is not given, and the stack has no backupTo",
         hint=f"Give {flag} FOLDER or {flag} s3://bucket/prefix, or set chatdb:backupTo.",
-        state="Nothing was changed.",
     )
 
 

@@ -78,7 +78,6 @@ def _require_usable(full: str, value: str, *, secret: bool) -> None:
             f"{full} cannot be set to this",
             detail=" ".join(mistakes),
             hint="Give a value like the example; Pulumi.yaml describes every key.",
-            state="Nothing was changed.",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 
 
 def ask(operation: str, stack: str) -> None:
@@ -23,9 +23,8 @@ def ask(operation: str, stack: str) -> None:
         print(file=sys.stderr)
         reason = "Ctrl-C was pressed"
     if answer != "yes":
-        raise ChatdbError(
+        raise RefusedError(
             f"{operation} stack {stack} was not confirmed",
             detail=f"the answer was {answer!r}" if answer else reason,
             hint="Answer yes, or run it with --yes.",
-            state="Nothing was changed.",
         )

@@ -16,7 +16,7 @@ import sys
 from typing import Any, Literal
 
 from cli.context import has_state, project
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 
 Engine = Literal["embedded", "pulumi"]
 
@@ -32,11 +32,10 @@ def choose(stack: str, requested: str) -> Engine:
     installed = shutil.which("pulumi") is not None
     if requested == "pulumi":
         if not installed:
-            raise ChatdbError(
+            raise RefusedError(
                 "the Pulumi CLI is not on PATH",
                 detail="--engine pulumi (or CHATDB_ENGINE) asks for it.",
                 hint="Install it (pulumi.com/docs/install), or use --engine embedded.",
-                state="Nothing was changed.",
             )
         return "pulumi"
     return "pulumi" if installed and not has_state(stack) else "embedded"
@@ -79,11 +78,10 @@ def select(stack: str) -> None:
     """
     made = run_pulumi(["stack", "select", stack, "--create"], capture=True)
     if made.returncode:
-        raise ChatdbError(
+        raise RefusedError(
             f"the Pulumi CLI cannot select stack {stack}",
             detail=" ".join(made.stderr.split()),
             hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL), set PULUMI_CONFIG_PASSPHRASE, and run it again.",
-            state="Nothing was changed.",
         )
 
 
@@ -98,21 +96,19 @@ def stack_outputs(stack: str, options: argparse.Namespace, *, show_secrets: bool
 
         settings.stack_file(project(), stack)
         if not has_state(stack):
-            raise ChatdbError(
+            raise RefusedError(
                 f"stack {stack} is not up",
                 detail=f"there is no state of it in .chatdb/{stack}",
                 hint=f"Bring it up first: chatdb up --stack {stack}",
-                state="Nothing was changed.",
             )
         return stackfile.outputs(project(), stack, show_secrets=show_secrets)
     secrets = ["--show-secrets"] if show_secrets else []
     done = run_pulumi(["stack", "output", "--json", "--stack", stack, *secrets], capture=True)
     if done.returncode != 0:
-        raise ChatdbError(
+        raise RefusedError(
             f"the Pulumi CLI gives no outputs of stack {stack}",
             detail=" ".join(done.stderr.split()),
             hint=f"Bring it up first: chatdb up --stack {stack}",
-            state="Nothing was changed.",
         )
     outputs: dict[str, Any] = json.loads(done.stdout)
     return outputs

@@ -16,7 +16,7 @@ from cli.progress import Progress
 from cli.targets import resolve, stack_of
 from infra import products
 from infra.connection import Target, connect
-from infra.errors import ChatdbError, UnknownNameError
+from infra.errors import ChatdbError, RefusedError, UnknownNameError
 from infra.migrations import directory, draft_mark, ledger, runner
 from infra.migrations.failures import ProductionError
 from infra.migrations.model import Migration
@@ -35,11 +35,10 @@ def apply(options: argparse.Namespace) -> None:
     product = products.load(options.product)
     target = resolve(options, product.name)
     if options.stand_ins and (stack := _production(stack_of(options))):
-        raise ChatdbError(
+        raise RefusedError(
             f"stack {stack} is marked as production: it gets no stand-ins",
             detail=f"Pulumi.{stack}.yaml says production; the application's own tables belong there",
             hint="Run the application's own migrations first, then this without --stand-ins.",
-            state="Nothing was changed.",
         )
     say = Progress(product, target, quiet=options.json)
     migrations = directory.read(product.migrations_folder)
@@ -155,11 +154,10 @@ def _shape(connection: Any, product: Product, migrations: Sequence[Migration]) -
         return migrations[-1].version  # the runner says that it is managed already
     found = preflight.table_in_the_way(connection, product, adopt=True)
     if found is None:
-        raise ChatdbError(
+        raise RefusedError(
             f"there is nothing of {product.name} to record",
             detail=f"none of its tables stands: {', '.join(f'{product.schema}.{name}' for name in product.tables)}",
             hint=f"Make them: chatdb apply --product {product.name}",
-            state="Nothing was changed.",
         )
     return found
 
@@ -175,11 +173,10 @@ def _steps_back(target: Target, migrations: Sequence[Migration], steps: int) -> 
     if plan.resumed:
         standing.append(plan.resumed.version)
     if steps >= len(standing):
-        raise ChatdbError(
+        raise RefusedError(
             f"cannot step back {steps} versions",
             detail=f"the database is at {plan.version:04d}; {len(standing) - 1} versions are applied",
             hint="Step back less; --to 0 undoes everything.",
-            state="Nothing was changed.",
         )
     return standing[-1 - steps]
 

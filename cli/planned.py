@@ -14,7 +14,7 @@ from cli.context import project
 from cli.display import PENDING_KEY, REVIEW, REVIEW_KEYS, SIGNS, SQL_KEY, pending_files
 from embedded.engine import deployment, steps
 from embedded.events import StepEvent
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 
 Show = Callable[[StepEvent], None]
 # The CLI's words for the parts of a replacement; the rest are ours.
@@ -60,11 +60,10 @@ def _of_pulumi(stack: str, show: Show) -> list[StepEvent]:
         printed = {}
     said = [entry["message"] for entry in printed.get("diagnostics") or () if entry["severity"] == "error"]
     if done.returncode:
-        raise ChatdbError(
+        raise RefusedError(
             f"the preview of stack {stack} failed",
             detail="".join(said).strip() or " ".join(done.stderr.split()),
             hint=f"Mend what it names; `chatdb preview --stack {stack}` shows it in full.",
-            state="Nothing was changed.",
         )
     found = [event for step in printed.get("steps") or () if (event := _event(step)) is not None]
     for event in found:

@@ -17,7 +17,7 @@ from cli.confirmation import ask
 from cli.console import out
 from cli.context import project, setting, structured_setting
 from infra import products, promotion
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, RefusedError
 
 
 def promote(options: argparse.Namespace) -> int:
@@ -36,11 +36,10 @@ def promote(options: argparse.Namespace) -> int:
     if not options.yes:
         ask(f"promote {source} to", stack)
         if _judge(source, stack, names, engines.stack_outputs(source, options, show_secrets=False)) != passed:
-            raise ChatdbError(
+            raise RefusedError(
                 "what would be promoted is no longer what was shown",
                 detail=f"{source} has released something else, or the files here have changed, since the question",
                 hint="Run it again, and read what it shows.",
-                state="Nothing was changed.",
             )
     code = _up(engine, stack, options)
     return code or _verify(source, stack, shown, options)
@@ -59,12 +58,11 @@ def _source(stack: str, named: str | None) -> str:
     gate = str(setting(stack, "promoteFrom") or "")
     source = named or gate.rpartition("/")[2]
     if not source or source == stack or (gate and gate.rpartition("/")[2] != source):
-        raise ChatdbError(
+        raise RefusedError(
             f"stack {stack} takes from {f'stack {gate}' if gate else 'no stack'}"
             + (f", not from {source}" if source else ""),
             detail=f"chatdb:promoteFrom in Pulumi.{stack}.yaml is {gate or 'not set'}",
             hint=f"Name another stack with --from, or set it: chatdb config set --stack {stack} chatdb:promoteFrom dev",
-            state="Nothing was changed.",
         )
     settings.stack_file(project(), source)
     return source

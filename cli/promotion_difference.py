@@ -15,7 +15,7 @@ from cli.display import Display
 from embedded.events import StepEvent
 from embedded.settings import stack_values
 from infra import products
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 from infra.promotion import Wanted
 from infra.settings.differences import SettingDifference, differences
 
@@ -72,11 +72,10 @@ def _only(product: str, events: Sequence[StepEvent], names: Sequence[str], stack
     others = [name for name in names if name != product]
     touched = [name for name in others if any(event.name.split("-")[0] == name for event in events)]
     if touched:
-        raise ChatdbError(
+        raise RefusedError(
             f"stack {stack} would change more than {product}",
             detail=f"of {', '.join(touched)} something is pending too, and an update takes the stack as a whole",
             hint="Read what it shows, then promote all of it: without --product.",
-            state="Nothing was changed.",
         )
 
 

@@ -9,7 +9,7 @@ import argparse
 
 from cli import direct
 from cli.context import DEFAULT_STACK, is_here
-from infra.errors import ChatdbError, ConnectionFailedError
+from infra.errors import ChatdbError, ConnectionFailedError, RefusedError
 
 
 def check_connection(options: argparse.Namespace) -> None:
@@ -47,9 +47,8 @@ def missing(error: ImportError, options: argparse.Namespace) -> ChatdbError | No
         except ConnectionFailedError as first:
             return first
     what = "PostgreSQL's driver for Python" if package.startswith("psycopg") else f"the package {package}"
-    return ChatdbError(
+    return RefusedError(
         f"{what} is not installed",
         detail=" ".join(str(error).split()),
         hint="Install what requirements.txt names: make install",
-        state="Nothing was changed.",
     )

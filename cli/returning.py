@@ -17,7 +17,7 @@ from cli.administration import administrator, names_in
 from cli.context import has_state, project, server_of, switched_on
 from infra import products
 from infra.connection import Target
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, RefusedError
 from infra.naming import RoleNames
 
 
@@ -81,11 +81,10 @@ def _adopted(stack: str, names: list[str], engine: engines.Engine, *, ours: set[
     asked = names if switched_on(stack, "adopt") else []
     adopted = _standing(stack, asked, engine, partial(_before, ours=ours)) if asked else []
     if adopted and not teardown.is_protected(stack):
-        raise ChatdbError(
+        raise RefusedError(
             f"the database {adopted[0].database} was there before the stack {stack}, whose `destroy` would drop it",
             detail="chatdb:adopt asks to take over what stands, chatdb:onDestroy says drop",
             hint=f"Let it be kept: chatdb config set --stack {stack} chatdb:onDestroy keep",
-            state="Nothing was changed.",
         )
     return adopted
 

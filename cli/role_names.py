@@ -16,7 +16,7 @@ from cli.context import DEFAULT_STACK
 from cli.direct import direct
 from cli.targets import finished_outputs
 from infra import products
-from infra.errors import ChatdbError, unknown_name
+from infra.errors import RefusedError, unknown_name
 from infra.naming import RoleNames, role_names
 
 OWNER_AND_MISSING = """
@@ -57,12 +57,11 @@ def require_standing(
     owner, missing = row or ("", [])
     if missing:
         database = connection.info.dbname
-        raise ChatdbError(
+        raise RefusedError(
             f"{product} has no role {', '.join(name for name in guessed if name in missing)} here",
             detail=f"a connection string does not tell what its roles are called; {database} belongs to {owner}",
             hint="Add --stack with the stack whose roleNames call them otherwise, or say it: "
             f"--roles owner={owner},app={product}_service. Where one is gone, say what it was called.",
-            state="Nothing was changed.",
         )
 
 

@@ -17,7 +17,7 @@ from cli.engines import stack_outputs
 from cli.targets import from_outputs
 from infra import rotation, sessions
 from infra.connection import connect
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 from infra.naming import RoleNames
 from infra.rotation import Login
 
@@ -68,12 +68,11 @@ def _refuse_if_used(outputs: dict[str, Any], stack: str, names: dict[str, tuple[
     if not found:
         return
     option = "" if stack == "dev" else f" --stack {stack}"
-    raise ChatdbError(
+    raise RefusedError(
         f"{sessions.counted(found, 'uses', 'use')} a password that this rotation makes invalid",
         detail=sessions.listed(found),
         hint=f"Give those services their current login (`chatdb url --product {ending[found[0].role]}{option}`) and "
         "let them change over, then rotate; or add --even-if-used: sessions live on, but cannot connect anew.",
-        state="Nothing was changed.",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infra import products
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 from infra.migrations import directory, draft_mark
 from infra.migrations.model import Migration
 from infra.migrations.options import Options
@@ -55,9 +55,8 @@ def write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ChatdbError(
+        raise RefusedError(
             f"cannot write {file}",
             detail=error.strerror or str(error),
             hint="Name a file in a folder that exists and may be written to.",
-            state="Nothing was changed.",
         ) from None

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from cli.context import server_of, stack_name
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 
 
 def start(options: argparse.Namespace) -> None:
@@ -14,11 +14,10 @@ def start(options: argparse.Namespace) -> None:
     stack = stack_name(options)
     server = server_of(stack)
     if server is None:
-        raise ChatdbError(
+        raise RefusedError(
             f"stack {stack} has no embedded server",
             detail=f"Pulumi.{stack}.yaml names no serverFile.",
             hint=f"Set it: chatdb config set --stack {stack} chatdb:serverFile .chatdb/{stack}/server/server.json",
-            state="Nothing was changed.",
         )
     found = server.start()
     facts = {"host": found.host, "port": found.port, "username": found.username}

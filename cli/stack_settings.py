@@ -41,7 +41,6 @@ def _from_pulumi(stack: str) -> tuple[dict[str, Any], list[str]]:
             f"the Pulumi CLI gives no settings of stack {stack}",
             detail=" ".join(done.stderr.split()),
             hint="Log in (`pulumi login`, or PULUMI_BACKEND_URL), set PULUMI_CONFIG_PASSPHRASE, and run it again.",
-            state="Nothing was changed.",
         )
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)
     values = {key: entry.get("objectValue", entry.get("value")) for key, entry in found.items()}

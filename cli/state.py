@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cli.context import project, stack_name
 from cli.engines import stack_outputs
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 
 
 def export(options: argparse.Namespace) -> None:
@@ -29,11 +29,10 @@ def import_(options: argparse.Namespace) -> None:
         text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
         deployment = json.loads(text)
     except (OSError, ValueError) as error:
-        raise ChatdbError(
+        raise RefusedError(
             f"{options.file} cannot be imported",
             detail=f"{type(error).__name__}: {error}",
             hint="Give the file that `pulumi stack export` or `chatdb stack export` printed.",
-            state="Nothing was changed.",
         ) from None
     count = stackfile.import_stack(project(), stack_name(options), deployment)
     print(f"imported {count} resources into stack {stack_name(options)}")

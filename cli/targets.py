@@ -16,7 +16,7 @@ from cli.engines import stack_outputs
 from cli.requirements import check_connection
 from infra import products
 from infra.connection import Target
-from infra.errors import ChatdbError, unknown_name
+from infra.errors import RefusedError, unknown_name
 
 if TYPE_CHECKING:
     from infra.aws import Access
@@ -102,12 +102,11 @@ def finished_outputs(stack: str, options: argparse.Namespace) -> Mapping[str, An
 def _require_finished(outputs: Mapping[str, Any], stack: str) -> None:
     """Return where an update of the stack came to its end, which leaves outputs."""
     if "products" not in outputs:
-        raise ChatdbError(
+        raise RefusedError(
             f"stack {stack} was never up as a whole",
             detail="its first update stopped before its end, so there are no outputs",
             hint=f"Mend what it named, then run it again: chatdb up --stack {stack}. "
             "Where it waits for the application's tables: chatdb psql --role administrator.",
-            state="Nothing was changed.",
         )
 
 
@@ -142,10 +141,9 @@ def require(options: argparse.Namespace) -> list[str]:
     if options.product:
         return [products.load(options.product).name]
     if direct(options) is not None:
-        raise ChatdbError(
+        raise RefusedError(
             "a product must be named",
             detail="A connection string names one database; which product's it is cannot be told from it.",
             hint=f"Add --product; known: {', '.join(products.names())}.",
-            state="Nothing was changed.",
         )
     return stack_products(options.stack or DEFAULT_STACK, options)

@@ -188,7 +188,7 @@ def put_deployment(stack: str, engine: engines.Engine, found: dict[str, Any]) ->
 
         stackfile.import_stack(project(), stack, found)
         return
-    from embedded.engine.state import write_private
+    from embedded.files import write_private
 
     file = stack_folder(stack) / "deployment.json"
     write_private(file, json.dumps(found))

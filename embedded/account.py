@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, RefusedError
 
 BASES = (Path("/var/tmp"), Path("/tmp"))  # noqa: S108 - the folder made there is 0700 and its owner is checked
 HOME_NAME = re.compile(r"chatdb-[0-9a-f]{16}(-\d+)?")
@@ -58,11 +58,10 @@ def choose(folder: Path) -> Account:
     for entry in _entries(owner):
         if entry.pw_uid != 0:
             return Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, switched=True)
-    raise ChatdbError(
+    raise RefusedError(
         "PostgreSQL cannot be run as root, and there is no other account to run it as",
         detail="looked for the owner of the project folder, postgres and nobody in the account database",
         hint="Run the command as an ordinary user, or add one: `useradd --system postgres`.",
-        state="Nothing was changed.",
     )
 
 
@@ -78,11 +77,10 @@ def named(name: str) -> Account:
         entry = pwd.getpwnam(name)
         if os.geteuid() == 0 or os.geteuid() == entry.pw_uid:
             return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid, switched=os.geteuid() == 0)
-    raise ChatdbError(
+    raise RefusedError(
         f"the server cannot be run as the account {name}",
         detail=f"it was made by root to run as {name}",
         hint="Run the command as root.",
-        state="Nothing was changed.",
     )
 
 
@@ -133,11 +131,10 @@ def make_home(account: Account, folder: Path) -> Path:
                 continue
             os.chown(home, account.uid, account.gid)
             return home
-    raise ChatdbError(
+    raise RefusedError(
         f"there is no place for the database files that {account.name} can enter",
         detail=f"{folder} is closed to it, and neither /var/tmp nor /tmp takes a folder with programs",
         hint="Put the project into a folder that other accounts may enter, or run as an ordinary user.",
-        state="Nothing was changed.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What Ctrl-C does in a run of the embedded engine. Called by `engine.program`; the command line asks `was_abandoned`.
+"""What Ctrl-C does in a run of the embedded engine. Called by `program`; the command line asks `was_abandoned`.
 
 Pressed once, what is under way comes to its end and into the state, and nothing more begins. Pressed again, the run is
 left at once: the server undoes what was not committed, and the state names what was under way for the next run.

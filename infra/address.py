@@ -97,7 +97,6 @@ def _require_file(settings: StackSettings, root: Path) -> None:
         "the CA file for TLS is not there",
         detail=f"sslRootCert {name} does not exist (a relative path starts at the project's folder)",
         hint="Put the CA's certificates there; RDS: https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem",
-        state="Nothing was changed.",
     )
 
 
@@ -120,12 +119,10 @@ def _embedded(settings: StackSettings, root: Path) -> Address:
             "the embedded server has not been started",
             detail=f"serverFile {settings.server_file} does not exist",
             hint="Run `chatdb server start` (or `make up`), or set chatdb:host to a server of your own.",
-            state="Nothing was changed.",
         ) from None
     except (OSError, ValueError, KeyError) as error:
         raise SettingsError(
             "the embedded server's file cannot be read",
             detail=f"serverFile {settings.server_file}: {type(error).__name__} {error}",
             hint="Run `chatdb server start` as the user who made it; it writes the file anew.",
-            state="Nothing was changed.",
         ) from None

@@ -92,9 +92,4 @@ def _decoded(secret: str, text: str | None) -> Mapping[str, Any]:
 
 
 def _unusable(secret: str, why: str, hint: str) -> SettingsError:
-    return SettingsError(
-        f"the secret {secret} (chatdb:adminSecret) cannot be used",
-        detail=why,
-        hint=hint,
-        state="Nothing was changed.",
-    )
+    return SettingsError(f"the secret {secret} (chatdb:adminSecret) cannot be used", detail=why, hint=hint)

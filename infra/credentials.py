@@ -88,7 +88,6 @@ def _rotated(olds: Mapping[str, Any], news: Mapping[str, Any]) -> SettingsError 
         f"chatdb:rotation {goes} from {was} to {wanted}",
         detail=gone if wanted < was else ended,
         hint=f"Set chatdb:rotation to {was}, or to {was + 1} for new passwords (`chatdb rotate`).",
-        state="Nothing was changed.",
     )
 
 
@@ -111,7 +110,6 @@ def _renamed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> SettingsError 
         detail="An update would take the logins from clients that use them; names hold from the first update on.",
         hint=f"Set chatdb:roleNames for {product.name} to what it was. Other names are for a product that is made anew:"
         " take it out of the stack, then add it with them.",
-        state="Nothing was changed.",
     )
 
 

@@ -47,11 +47,31 @@ class ChatdbError(Exception):
         return {key: value for key, value in parts.items() if value}
 
 
-class SettingsError(ChatdbError):
+class RefusedError(ChatdbError):
+    """Something cannot be done as it was asked for; that was found before anything was begun.
+
+    Args:
+        message: As in `ChatdbError`, and so on.
+        state: What state things are in, where there is more to say than that nothing was changed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str = "",
+        hint: str = "",
+        state: str = "Nothing was changed.",
+        sqlstate: str | None = None,
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint, state=state, sqlstate=sqlstate)
+
+
+class SettingsError(RefusedError):
     """A stack's settings are missing, malformed or contradict each other."""
 
 
-class UnknownNameError(ChatdbError):
+class UnknownNameError(RefusedError):
     """A product, stack or key that does not exist was asked for."""
 
 
@@ -77,6 +97,14 @@ class AwsError(ChatdbError):
     def __init__(self, message: str, *, detail: str, hint: str, state: str, code: str = "") -> None:
         super().__init__(message, detail=detail, hint=hint, state=state)
         self.code = code
+
+
+def from_text(text: str) -> ChatdbError:
+    """Return the error that a text words, its parts as they were: Pulumi takes texts alone from a provider's check."""
+    import re
+
+    message, *parts = re.split(r"\n(DETAIL|HINT|STATE): ", text)
+    return ChatdbError(message, **{key.lower(): part for key, part in zip(parts[::2], parts[1::2], strict=True)})
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> UnknownNameError:

@@ -62,12 +62,7 @@ def clear(administrator: Target, database: str, logins: Sequence[str]) -> None:
     with _told(administrator, "end the sessions of"), connect(administrator) as connection:
         left = _end_others(connection, database, logins)
     if left:
-        raise ChatdbError(
-            f"cannot drop the database {database}: {sessions.counted(left, 'is', 'are')} connected",
-            detail=f"{administrator.user} may not end what others have there:{sessions.listed(left)}",
-            hint=f"Let them end, or as who may: SELECT pg_terminate_backend({left[0].pid}); then run it again.",
-            state=f"{database} stands as it was, open to its logins.",
-        )
+        raise sessions.in_the_way(database, left, why=f"{administrator.user} may not end what others have there:")
     close(administrator, logins)
 
 

@@ -106,10 +106,7 @@ def declare_roles(
                 grant_role=names.owner,
                 # There the plugin reads the ADMIN that came with making the role, and would make this anew each time.
                 opts=merged(
-                    opts,
-                    depends_on=[owner, memberships[0]],
-                    deleted_with=owner,
-                    ignore_changes=["withAdminOption"],
+                    opts, depends_on=[owner, memberships[0]], deleted_with=owner, ignore_changes=["withAdminOption"]
                 ),
             )
         )
@@ -179,10 +176,7 @@ def _declare_credential(
         rotation=login.generation,
         guarded=guarded,
         opts=pulumi.ResourceOptions(
-            parent=opts.parent,
-            depends_on=opts.depends_on,
-            retain_on_delete=opts.retain_on_delete,
-            protect=opts.protect,
+            parent=opts.parent, depends_on=opts.depends_on, retain_on_delete=opts.retain_on_delete, protect=opts.protect
         ),
     )
 

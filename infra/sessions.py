@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 
+from infra.errors import DatabaseError
+
 QUERY = """
 SELECT pid, usename::text, datname::text, coalesce(application_name, ''),
        coalesce(to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), '')
@@ -62,3 +64,21 @@ def counted(sessions: Sequence[Session], verb: str, verbs: str) -> str:
 def listed(sessions: Sequence[Session]) -> str:
     """Return a line for each, as the detail of an error."""
     return "".join(f"\n  {session}" for session in sessions)
+
+
+def in_the_way(database: str, sessions: Sequence[Session], *, why: str, sqlstate: str | None = None) -> DatabaseError:
+    """Return the error for a database that cannot be dropped because of who is connected to it.
+
+    Args:
+        database: Its name.
+        sessions: Who is connected, one or more.
+        why: Why they were not ended.
+        sqlstate: The SQLSTATE with which the server said so.
+    """
+    return DatabaseError(
+        f"cannot drop the database {database}: {counted(sessions, 'is', 'are')} connected",
+        detail=why + listed(sessions),
+        hint=f"Let them end, or as who may: SELECT pg_terminate_backend({sessions[0].pid}); then run it again.",
+        state=f"{database} stands as it was, open to its logins.",
+        sqlstate=sqlstate,
+    )

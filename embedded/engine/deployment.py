@@ -13,8 +13,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from embedded import settings
-from embedded.engine import lock, refresh, removal, state, steps
+from embedded import lock, settings
+from embedded.engine import refresh, removal, state, steps
 from embedded.engine.errors import joined
 from embedded.engine.stack import Stack
 from embedded.engine.values import mask
@@ -42,7 +42,7 @@ def run(
         ChatdbError: The settings, the program or a resource is wrong, another run is going on, or something failed.
             What was done before stands in the state.
     """
-    from embedded.engine import program
+    from embedded import program
 
     began = time.monotonic()
     project = project.resolve()
@@ -78,8 +78,8 @@ def _run(stack: Stack, what: Callable[[Work], None], *, dry: bool = False, repor
 
 def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
     """Run the program once, then delete what it did not register."""
-    from embedded import policing
-    from embedded.engine import monitor, program
+    from embedded import policing, program
+    from embedded.engine import monitor
     from embedded.engine.registration import Registrar
 
     def run(work: Work) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from infra.errors import ChatdbError, places
-
-_UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(?P<what>.*?)(?: option)?\. Please update")
 
 
 class ResourceError(ChatdbError):
@@ -26,17 +23,11 @@ class NotDoneError(ChatdbError):
         )
 
 
-def from_text(text: str) -> ResourceError:
-    """Return the error that a text words, its parts as they were; a provider's check gives texts."""
-    message, *parts = re.split(r"\n(DETAIL|HINT|STATE): ", text)
-    return ResourceError(message, **{key.lower(): part for key, part in zip(parts[::2], parts[1::2], strict=True)})
-
-
 def in_words(error: Exception, type_: str, name: str) -> ChatdbError:
     """Return a provider's error with the resource named; its own parts are kept."""
     named = f"{type_.rsplit(':', 1)[-1]} {name}"
     if not isinstance(error, ChatdbError):
-        return _unforeseen(error, named, "the provider's code or what it was given")
+        return unforeseen(error, named, "the provider's code or what it was given")
     error.message = f"{named}: {error.message}"
     return error
 
@@ -50,21 +41,9 @@ def joined(errors: Sequence[ChatdbError], *, done: str) -> ChatdbError:
     return ResourceError(f"{len(errors)} resources failed", detail=detail, hint="Mend each as it says.", state=done)
 
 
-def program_error(error: BaseException) -> ChatdbError:
-    """Return what a program raised, in words: its own text for RunError, the place for anything else."""
-    # A program that words an error of ours for Pulumi has it behind the text.
-    for ours in (error, error.__context__):
-        if isinstance(ours, ChatdbError) and (ours is error or type(error).__name__ == "RunError"):
-            return ours
-    if unsupported := _UNSUPPORTED.search(str(error)):
-        return NotDoneError(unsupported["what"])
-    known = type(error).__name__ == "RunError"
-    return ResourceError(str(error)) if known else _unforeseen(error, "the program failed", "the program")
-
-
-def _unforeseen(error: BaseException, who: str, what: str) -> ResourceError:
+def unforeseen(error: BaseException, who: str, what: str) -> ResourceError:
     """Return the error for an exception that nothing foresaw, with its last places in the program."""
-    place = places(error, last=3, foreign=("site-packages", "<frozen", "/embedded/engine/", "/asyncio/"))
+    place = places(error, last=3, foreign=("site-packages", "<frozen", "/embedded/", "/asyncio/"))
     message, hint = f"{who}: {type(error).__name__}: {error}", f"Correct {what}, then run again."
     detail, state = f"raised at {place or 'unknown place'}", "What was done before it is saved."
     return ResourceError(message, detail=detail, hint=hint, state=state)

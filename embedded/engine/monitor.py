@@ -68,14 +68,13 @@ class Monitor:
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         """Bring one resource to what the program wants."""
         goal = _goal(request)
-        for field in sorted(goal.keys() - HEEDED - {*DECIDED}):
-            if goal[field] != {}:
-                option = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in field)
-                what = NAMES.get(field, f"the option `{option}`")
-                raise NotDoneError(what, detail=f"{request.type} {request.name} asks for it")
-        package = package_of(request.type)
-        if request.custom and package not in PACKAGES:
-            raise NotDoneError(f"a resource of package {package}", detail=f"{request.type} {request.name}")
+        refused = [_option(field) for field in sorted(goal.keys() - HEEDED - {*DECIDED}) if goal[field] != {}]
+        paths = [path for path in goal.get("ignoreChanges", ()) if not path.isidentifier()]
+        refused += [f"the path {path} in the option `ignore_changes`" for path in paths]
+        if request.custom and (package := package_of(request.type)) not in PACKAGES:
+            refused.append(f"a resource of package {package}")
+        if refused:
+            raise NotDoneError(refused[0], detail=f"{request.type} {request.name} asks for it")
         with self._turn:
             done = self.registrar.register(self._with_provider(goal))
         if done is None:
@@ -148,3 +147,9 @@ def _goal(request: resource_pb2.RegisterResourceRequest | resource_pb2.ReadResou
         "propertyDependencies": urns,
         "aliases": getattr(request, "aliases", ()),
     }
+
+
+def _option(field: str) -> str:
+    """Return what a field of a request is called in a program."""
+    spelled = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in field)
+    return NAMES.get(field, f"the option `{spelled}`")

@@ -9,13 +9,13 @@ import uuid
 from typing import Any
 
 from embedded.engine import removal, state, steps
-from embedded.engine.errors import ResourceError, from_text
+from embedded.engine.errors import ResourceError
 from embedded.engine.provider import Diff, Failure
 from embedded.engine.steps import Changes, Goal, Resource
 from embedded.engine.values import UNKNOWN, has_secret, is_known, mark_secrets, unwrap
 from embedded.engine.work import Work
 from embedded.events import Operation
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, from_text
 
 
 class Registrar:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from embedded.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, to_json, transform
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 
 ROUNDS = 1_000_000
 NONCE_BYTES = 12
@@ -59,11 +59,10 @@ class Vault:
         cipher = AESGCM(self._future.result())
         check = self.salt.split(":", 2)[2]  # a new salt has none yet
         if check and _opened(cipher, check) is None:
-            raise ChatdbError(
+            raise RefusedError(
                 "the passphrase is not the one this stack's secrets were encrypted with",
                 detail="the check in the stack's salt does not decrypt",
                 hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the stack's passphrase.",
-                state="Nothing was changed.",
             )
         return cipher
 
@@ -80,11 +79,10 @@ class Vault:
             ChatdbError: It was not encrypted with this passphrase and salt.
         """
         if (found := _opened(self._cipher, text)) is None:
-            raise ChatdbError(
+            raise RefusedError(
                 "a secret cannot be decrypted",
                 detail="it was encrypted with another salt, or it is damaged",
                 hint="Set it again with `--secret`, or restore the stack file or state it came from.",
-                state="Nothing was changed.",
             )
         return found
 

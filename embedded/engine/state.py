@@ -5,20 +5,19 @@ Resources are kept in the order of their dependencies. Every save is one new fil
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from embedded import files
 from embedded.engine.secrets import Vault
 from embedded.engine.steps import Resource, without_notes
 from embedded.engine.values import to_json
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 
 # Version of Pulumi whose deployment format this is; stands in the manifest, and its digest beside it.
 FORMAT_VERSION = "v3.259.0"
@@ -40,15 +39,6 @@ class Snapshot:
 def folder_of(project: Path, stack: str) -> Path:
     """Return the folder of a stack's own files: state, lock, generated passphrase."""
     return project / ".chatdb" / stack
-
-
-def write_private(path: Path, text: str, *, new: bool = False) -> None:
-    """Write a file that its owner alone may read and flush it to the disk; `new`: it must not be there yet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "x" if new else "w", encoding="utf-8", opener=functools.partial(os.open, mode=0o600)) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def now() -> str:
@@ -76,11 +66,10 @@ class StateFile:
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise ChatdbError(
+            raise RefusedError(
                 f"the state of stack {self._stack} cannot be read",
                 detail=f"{self.path}: {error}",
                 hint="Restore the file, or import an export of the stack.",
-                state="Nothing was changed.",
             ) from None
 
     def write(self, snapshot: Snapshot, vault: Vault) -> None:
@@ -99,7 +88,7 @@ class StateFile:
         # One resource a line: a difference between two states can be read.
         text = text.replace('"@resources"', "[\n" + ",\n".join(lines) + "\n]", 1)
         beside = self.path.with_suffix(".json.new")
-        write_private(beside, text)
+        files.write_private(beside, text)
         beside.replace(self.path)
 
     def _text(self, resource: Resource, vault: Vault) -> str:
@@ -134,10 +123,9 @@ def checked(deployment: dict[str, Any]) -> dict[str, Any]:
     provider = (deployment.get("deployment") or {}).get("secrets_providers") or {}
     kind = provider.get("type", "passphrase")
     if deployment.get("version") != 3 or not isinstance(deployment.get("deployment"), dict) or kind != "passphrase":
-        raise ChatdbError(
+        raise RefusedError(
             "this is not a deployment the embedded engine can read",
             detail=f"version {deployment.get('version')}, secrets provider {kind}; it reads version 3 and passphrase",
             hint="Export it again with `pulumi stack export`, or use the Pulumi CLI.",
-            state="Nothing was changed.",
         )
     return deployment

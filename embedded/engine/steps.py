@@ -5,11 +5,10 @@ Called by `registration`. A resource is a dict with the names of the official st
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
-from embedded.engine.values import Secret, mask, transform, unwrap
+from embedded.engine.values import mask, transform, unwrap
 
 Resource = dict[str, Any]
 # A resource as the program wants it: the fields that it decides, and its `name`, `aliases` (the SDK's own messages) and
@@ -19,7 +18,6 @@ STACK_TYPE: Final = "pulumi:pulumi:Stack"
 STACK_REFERENCE: Final = "pulumi:pulumi:StackReference"
 # The code of a dynamic resource: never shown as a difference.
 PROVIDER_KEY: Final = "__provider"
-_PATH = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\[?(\*)\]?|([^.\[\]"*]+)')
 
 # What a goal decides, under the names of the SDK's request, which are the state's too; the state has no empty ones.
 DECIDED: Final = (
@@ -148,28 +146,10 @@ def rename(resource: Resource, old: str, new: str) -> Resource:
     return {**resource, **changed}
 
 
-def keep_ignored(inputs: Mapping[str, Any], olds: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
-    """Return the inputs with the old value at each path of `ignoreChanges`; where the way is not there, as they are."""
-    asked = [tuple(next(filter(None, found)) for found in _PATH.findall(path)) for path in paths]
-    return dict(_reset(olds, inputs, asked))
-
-
-def _reset(old: Any, new: Any, paths: list[tuple[str, ...]]) -> Any:
-    """Return `new` with what `old` has at each path."""
-    if not paths or () in paths:
-        return old if paths else new
-    if isinstance(new, Secret):
-        return Secret(_reset(unwrap(old), new.value, paths))
-    if (parts := _parts(unwrap(old), new)) is None:
-        return new
-    olds, news = parts
-    for key in {**olds, **news}:
-        rest = [path[1:] for path in paths if path[0] in ("*", str(key))]
-        if key in olds and key in news:
-            news[key] = _reset(olds[key], news[key], rest)
-        elif () in rest and isinstance(new, Mapping):
-            news = {**news, key: olds[key]} if key in olds else {at: news[at] for at in news if at != key}
-    return list(news.values()) if isinstance(new, list) else news
+def keep_ignored(inputs: Mapping[str, Any], olds: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return the inputs with the old value of each property in `ignoreChanges`, or without it where it had none."""
+    kept = {name: olds[name] for name in names if name in olds}
+    return {name: value for name, value in inputs.items() if name not in names} | kept
 
 
 def _parts(old: Any, new: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:

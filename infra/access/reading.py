@@ -17,16 +17,7 @@ import psycopg
 from infra.access import queries
 from infra.access.declared import Declared, declare
 from infra.access.drift import Drift, find
-from infra.access.matrix import (
-    DATABASE_OWNER,
-    GRANT_OPTION,
-    Access,
-    Grant,
-    Membership,
-    RoleFacts,
-    Thing,
-    ordered,
-)
+from infra.access.matrix import DATABASE_OWNER, GRANT_OPTION, Access, Grant, Membership, RoleFacts, Thing, ordered
 from infra.naming import RoleNames, role_names
 from infra.products import Product
 

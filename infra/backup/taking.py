@@ -59,12 +59,7 @@ class Source:
 
 
 def take(
-    source: Source,
-    store: Store,
-    *,
-    folders: list[Path],
-    scratch: Scratch,
-    report: Report = lambda _line: None,
+    source: Source, store: Store, *, folders: list[Path], scratch: Scratch, report: Report = lambda _line: None
 ) -> tuple[Manifest, str]:
     """Take a backup and return its manifest and its place.
 
@@ -118,14 +113,7 @@ def take(
 
 
 def _prove(
-    archive: Path,
-    sha256: str,
-    found: Contents,
-    owner: str,
-    product: str,
-    *,
-    folders: list[Path],
-    scratch: Scratch,
+    archive: Path, sha256: str, found: Contents, owner: str, product: str, *, folders: list[Path], scratch: Scratch
 ) -> str:
     with scratch(owner) as server:
         if not server.has_roles:

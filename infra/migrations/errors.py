@@ -55,11 +55,7 @@ class BadTextError(MigrationError):
     """A file is not UTF-8 text."""
 
     def __init__(self, file: str, reason: str) -> None:
-        super().__init__(
-            f"{file} is not UTF-8 text",
-            detail=reason,
-            hint="Save it as UTF-8 without a byte order mark.",
-        )
+        super().__init__(f"{file} is not UTF-8 text", detail=reason, hint="Save it as UTF-8 without a byte order mark.")
 
 
 class MissingSectionError(MigrationError):

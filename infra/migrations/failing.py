@@ -78,14 +78,7 @@ def statement_failure(
 
 
 def _error(
-    migration: Migration,
-    direction: str,
-    error: psycopg.Error,
-    outcome: Outcome,
-    *,
-    line: int,
-    number: int,
-    state: str,
+    migration: Migration, direction: str, error: psycopg.Error, outcome: Outcome, *, line: int, number: int, state: str
 ) -> MigrationFailedError:
     where = f"at line {line}" if line else "at its end"
     what = "" if direction == "up" else " while rolling back"

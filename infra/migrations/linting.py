@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.errors import ChatdbError
+from infra.errors import ChatdbError, RefusedError
 from infra.migrations import rules
 from infra.migrations.model import Migration
 from infra.migrations.rules import Finding
@@ -102,11 +102,10 @@ def _squawk(migrations: Sequence[Migration], *, transactional: bool) -> list[Fin
             reported = json.loads(done.stdout)
         except (OSError, subprocess.TimeoutExpired, ValueError) as error:
             words = getattr(error, "strerror", None) or (done.stderr if isinstance(error, ValueError) else str(error))
-            raise ChatdbError(
+            raise RefusedError(
                 "the linter squawk cannot be run",
                 detail=f"{program}: {' '.join(str(words).split())}",
                 hint="Install what requirements.txt names (make install), and look at .squawk.toml.",
-                state="Nothing was changed.",
             ) from None
     return [
         Finding(

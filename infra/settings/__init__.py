@@ -48,7 +48,6 @@ def load(config: Mapping[str, Any], *, stack: str, secret_keys: Collection[str] 
         f"the settings of stack {stack} have {counted(len(mistakes), 'mistake')}",
         detail="".join(f"\n  {NAMESPACE}:{line}" for line in mistakes),
         hint=f"Mend them in Pulumi.{stack}.yaml (`chatdb config set --stack {stack}`); Pulumi.yaml has every key.",
-        state="Nothing was changed.",
     )
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.engine import lock
-from embedded.engine.lock import StackLockedError
+from embedded import lock
+from embedded.lock import StackLockedError
 from tests.engine.toy import ROOT, Toy
 
 
@@ -194,7 +194,7 @@ def test_a_second_run_is_told_who_holds_the_stack(toy: Toy) -> None:
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     """A lock goes with its holder, however that ended."""
     code = (
-        "import os, time; from pathlib import Path; from embedded.engine import lock\n"
+        "import os, time; from pathlib import Path; from embedded import lock\n"
         f"with lock.hold(Path({str(tmp_path)!r}), stack='dev', operation='up'):\n"
         "    print('held', flush=True); time.sleep(60)"
     )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from embedded.engine import removal
-from embedded.engine.errors import ResourceError, from_text
 from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.registration import Registrar
 from embedded.engine.stack import Stack
@@ -167,19 +164,3 @@ def test_an_unknown_property_of_the_explicit_provider_is_refused() -> None:
     work = Stand().run({"host": "here", "azureIdentityAuth": "true"}, {"name": "r"}, dry=True)
     assert [error.message.split(": ")[:2] for error in work.errors] == [["postgresql server", "azureIdentityAuth"]]
     assert work.counts == {}
-
-
-TEXTS = {
-    "one part": ("a", ("a", "", "", "")),
-    "all parts": ("a\nb\nDETAIL: c\nd\nHINT: e\nSTATE: f", ("a\nb", "c\nd", "e", "f")),
-    "some": ("a\nHINT: e", ("a", "", "e", "")),
-}
-
-
-@pytest.mark.parametrize(("text", "parts"), TEXTS.values(), ids=TEXTS)
-def test_a_text_is_read_back_into_parts(text: str, parts: tuple[str, ...]) -> None:
-    """The text of an error of ours and its parts are the same thing."""
-    error = from_text(text)
-    assert (error.message, error.detail, error.hint, error.state) == parts
-    assert str(error) == text
-    assert isinstance(error, ResourceError)

@@ -197,7 +197,7 @@ def test_status_and_history_without_a_product_are_of_all(up: Project) -> None:
 def test_a_second_run_while_one_is_going_is_refused_with_its_holder(up: Project) -> None:
     """The lock names who holds it; nothing is changed."""
     script = (
-        "import sys, time; from pathlib import Path; from embedded.engine import lock\n"
+        "import sys, time; from pathlib import Path; from embedded import lock\n"
         "with lock.hold(Path('.chatdb/dev'), stack='dev', operation='up'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

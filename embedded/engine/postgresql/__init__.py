@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -74,7 +73,8 @@ def check_config(news: Mapping[str, Any]) -> list[Failure]:
 class PostgresqlProvider:
     """Implements `embedded.engine.provider.Provider`; connects on first use, once per database.
 
-    One operation at a time: each takes milliseconds, and parallel changes of one catalogue row fail in PostgreSQL.
+    The engine asks for one operation at a time: each takes milliseconds, and parallel changes of one catalogue row fail
+    in PostgreSQL.
 
     Args:
         config: Inputs of the provider resource; numbers and booleans may be JSON text.
@@ -91,7 +91,6 @@ class PostgresqlProvider:
             fields["iam"] = Access.of({field: config.get(name) for name, field in IAM_CONFIG.items()})
         self.target = Target(**fields)
         self._connections: dict[str, Connection] = {}
-        self._lock = threading.RLock()
 
     def check(self, type_: str, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Return the inputs and what is wrong with them; a default is left out, as the server has the same."""
@@ -177,7 +176,7 @@ class PostgresqlProvider:
             self._forget(values["name"])  # a database is not dropped or renamed under our own session
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with self._lock, explained(f"cannot {verb} {noun.title.format(**values)}", target):
+                with explained(f"cannot {verb} {noun.title.format(**values)}", target):
                     connection = self._connections.get(target.database)
                     if connection is None or connection.closed:
                         connection = self._connections[target.database] = connect(target)
@@ -194,9 +193,8 @@ class PostgresqlProvider:
 
     def _forget(self, database: str) -> None:
         """Close the connection to a database."""
-        with self._lock:
-            if connection := self._connections.pop(database, None):
-                connection.close()
+        if connection := self._connections.pop(database, None):
+            connection.close()
 
 
 def _shown(values: Values) -> Values:

@@ -19,7 +19,7 @@ from embedded.engine.provider import Values
 from infra import sessions
 from infra.acting import acting_for
 from infra.connection import server_message
-from infra.errors import ChatdbError, DatabaseError
+from infra.errors import ChatdbError
 
 VALID_UNTIL = """CASE WHEN coalesce(rolvaliduntil, 'infinity') = %(validUntil)s::text::timestamptz
     THEN %(validUntil)s::text ELSE coalesce(rolvaliduntil::text, 'infinity') END"""
@@ -142,13 +142,8 @@ class Database(Named):
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse) as error:
             if not found:
                 raise
-            raise DatabaseError(
-                f"cannot drop the database {name}: {sessions.counted(found, 'is', 'are')} connected",
-                detail=server_message(error) + sessions.listed(found),
-                hint=f"Let them end, or as who may: SELECT pg_terminate_backend({found[0].pid}); then run it again.",
-                state=f"{name} stands as it was, open to its logins.",
-                sqlstate=error.sqlstate,
-            ) from None
+            why, state = server_message(error), error.sqlstate
+            raise sessions.in_the_way(name, found, why=why, sqlstate=state) from None
 
 
 class Role(Named):

@@ -1,4 +1,4 @@
-"""One engine at a time per stack: a file lock that names its holder. Called by `deployment`, `state` and `config`.
+"""One engine at a time per stack: a file lock that names its holder. Called by `engine` and `stackfile`.
 
 The kernel lets go of the lock when its holder ends, however it ends: a killed run never leaves a stack locked.
 """
@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embedded.engine import state
-from infra.errors import ChatdbError
+from infra.errors import RefusedError
 
 
-class StackLockedError(ChatdbError):
+class StackLockedError(RefusedError):
     """Another run is at work on the stack."""
 
 
@@ -42,7 +42,6 @@ def hold(folder: Path, *, stack: str, operation: str) -> Iterator[None]:
                 f"stack {stack} is locked by another run",
                 detail=file.read() or "its holder has only just begun",
                 hint="Wait until it has ended, or end that process; the lock goes with it.",
-                state="Nothing was changed.",
             ) from None
         file.truncate(0)
         file.write(f"`{operation}` by process {os.getpid()} on {socket.gethostname()}, since {state.now()}")

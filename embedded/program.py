@@ -1,4 +1,7 @@
-"""Run the project's program as Pulumi's language host does. Called by `deployment`.
+"""Run the project's program as Pulumi's language host does. Called by `engine.deployment`.
+
+Outside of the engine, as in Pulumi itself: it plans and does nothing, and the engine hears of the program what its
+monitor is asked for.
 
 Source: sdk/python/cmd/pulumi-language-python-exec of Pulumi: set_all_config, configure, run_in_stack(runpy).
 """
@@ -9,16 +12,20 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import re
 import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from embedded.engine.errors import program_error
+from embedded.engine.errors import NotDoneError, ResourceError, unforeseen
 from embedded.engine.monitor import Monitor
 from embedded.interruption import Presses, was_abandoned
 from embedded.settings import Config
+from infra.errors import ChatdbError
+
+_UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(?P<what>.*?)(?: option)?\. Please update")
 
 
 @contextlib.contextmanager
@@ -82,4 +89,16 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
                 if not was_abandoned():
                     runner.close()
     except (Exception, SystemExit) as error:
-        raise program_error(error) from (error if isinstance(error, RunError) else None)
+        raise _in_words(error) from (error if isinstance(error, RunError) else None)
+
+
+def _in_words(error: BaseException) -> ChatdbError:
+    """Return what a program raised, in words: its own text for RunError, the place for anything else."""
+    # A program that words an error of ours for Pulumi has it behind the text.
+    for ours in (error, error.__context__):
+        if isinstance(ours, ChatdbError) and (ours is error or type(error).__name__ == "RunError"):
+            return ours
+    if unsupported := _UNSUPPORTED.search(str(error)):
+        return NotDoneError(unsupported["what"])
+    known = type(error).__name__ == "RunError"
+    return ResourceError(str(error)) if known else unforeseen(error, "the program failed", "the program")

@@ -1,0 +1,28 @@
+"""Errors: their parts, their text, and what they say by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.errors import RefusedError, SettingsError, from_text
+
+TEXTS = {
+    "one part": ("a", ("a", "", "", "")),
+    "all parts": ("a\nb\nDETAIL: c\nd\nHINT: e\nSTATE: f", ("a\nb", "c\nd", "e", "f")),
+    "some": ("a\nHINT: e", ("a", "", "e", "")),
+}
+
+
+@pytest.mark.parametrize(("text", "parts"), TEXTS.values(), ids=TEXTS)
+def test_a_text_is_read_back_into_parts(text: str, parts: tuple[str, ...]) -> None:
+    """The text of an error of ours and its parts are the same thing."""
+    error = from_text(text)
+    assert (error.message, error.detail, error.hint, error.state) == parts
+    assert str(error) == text
+
+
+@pytest.mark.parametrize("kind", [RefusedError, SettingsError])
+def test_what_is_refused_says_that_nothing_was_changed(kind: type[RefusedError]) -> None:
+    """The state of things stands in the text unless the place that refuses has more to say of it."""
+    assert str(kind("no", hint="Ask.")) == "no\nHINT: Ask.\nSTATE: Nothing was changed."
+    assert str(kind("no", state="A file was read.")) == "no\nSTATE: A file was read."
