@@ -14,3 +14,10 @@ def write_private(path: Path, text: str, *, new: bool = False) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Put a file that its owner alone may read in the place of the one that stands, whole or not at all."""
+    beside = path.with_name(f"{path.name}.new")
+    write_private(beside, text)
+    beside.replace(path)

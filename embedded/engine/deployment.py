@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from embedded import lock, settings
-from embedded.engine import refresh, removal, state, steps
+from embedded.engine import standing, state, steps
 from embedded.engine.errors import joined
 from embedded.engine.stack import Stack
 from embedded.engine.values import mask
@@ -90,7 +90,7 @@ def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
             work.keep_outputs()
             raise
         if not work.errors:
-            removal.delete_the_rest(work)
+            standing.delete_the_rest(work)
             if dry:
                 policing.require(work.news.values(), stack=stack.name, config=stack.config, report=stack.report)
 
@@ -113,6 +113,6 @@ def _up(stack: Stack) -> Work:
 _OPERATIONS: dict[str, Callable[[Stack], Work]] = {
     "preview": lambda stack: _program(stack, dry=True, report=stack.report),
     "up": _up,
-    "refresh": lambda stack: _run(stack, refresh.refresh),
-    "destroy": lambda stack: _run(stack, removal.delete_the_rest),
+    "refresh": lambda stack: _run(stack, standing.refresh),
+    "destroy": lambda stack: _run(stack, standing.delete_the_rest),
 }

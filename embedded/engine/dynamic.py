@@ -80,11 +80,9 @@ class DynamicProvider:
             try:
                 found = _deserialize(lambda: dill.loads(base64.b64decode(text)))  # noqa: S301 - our own state
             except (ImportError, AttributeError) as error:
-                raise ChatdbError(
-                    "the code of a dynamic resource cannot be found",
-                    detail=f"the state names it: {error}",
-                    hint="Put the module back in its place: modules that a state names are never renamed.",
-                ) from None
+                what, why = "the code of a dynamic resource cannot be found", f"the state names it: {error}"
+                hint = "Put the module back in its place: modules that a state names are never renamed."
+                raise ChatdbError(what, detail=why, hint=hint) from None
             found.configure(dynamic.ConfigureRequest(dynamic.Config(self._config.plain, self._config.project)))
             self._objects[text] = found
         return self._objects[text]

@@ -14,13 +14,9 @@ class ResourceError(ChatdbError):
 class NotDoneError(ChatdbError):
     """The program asks for something that the embedded engine does not do."""
 
-    def __init__(self, what: str, *, detail: str = "") -> None:
-        super().__init__(
-            f"{what} is not done by the embedded engine",
-            detail=detail or "it does what this project's program uses, and refuses the rest by name",
-            hint="Use the Pulumi CLI for this program.",
-            state="Nothing was changed by it.",
-        )
+    def __init__(self, what: str, *, detail: str = "it does what this project's program uses, no more") -> None:
+        hint, state = "Use the Pulumi CLI for this program.", "Nothing was changed by it."
+        super().__init__(f"{what} is not done by the embedded engine", detail=detail, hint=hint, state=state)
 
 
 def in_words(error: Exception, type_: str, name: str) -> ChatdbError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from embedded.engine import removal, state, steps
+from embedded.engine import standing, state, steps
 from embedded.engine.errors import ResourceError
 from embedded.engine.provider import Diff, Failure
 from embedded.engine.steps import Changes, Goal, Resource
@@ -29,9 +29,8 @@ class Registrar:
 
     def urn_of(self, goal: Goal) -> str:
         """Return the URN of a resource in this stack."""
-        return steps.make_urn(
-            **self.work.stack.place, parent=goal.get("parent", ""), type_=goal["type"], name=goal["name"]
-        )
+        place, parent = self.work.stack.place, goal.get("parent", "")
+        return steps.make_urn(**place, parent=parent, type_=goal["type"], name=goal["name"])
 
     def register(self, goal: Goal) -> Resource | None:
         """Bring one resource to what the program wants.
@@ -139,15 +138,15 @@ class Registrar:
 
     def _replace(self, goal: Goal, old: Resource, new: Resource, diff: Diff) -> Resource:
         if old.get("protect") and new.get("protect"):
-            removal.refuse([new], f"replaced, because {', '.join(diff.replaces)} cannot be changed in place")
+            standing.refuse([new], f"replaced, because {', '.join(diff.replaces)} cannot be changed in place")
         self._replaced.add(new["urn"])
         new = {key: value for key, value in new.items() if key != "id"} | {"inputs": dict(goal["inputs"])}
         self._check({}, new)
         if not goal.get("deleteBeforeReplace", "deleteBeforeReplaceDefined" not in goal and diff.delete_before_replace):
             return self._bring("replace", old, new, diff)
         doomed = self._dependents(old)
-        removal.refuse([item for item in doomed if item.get("protect")], f"replaced together with {goal['name']}")
-        removal.delete(self.work, [old, *doomed], replaced=True)
+        standing.refuse([item for item in doomed if item.get("protect")], f"replaced together with {goal['name']}")
+        standing.delete(self.work, [old, *doomed], replaced=True)
         return self._bring("replace", self.work.olds[new["urn"]], new, diff)
 
     def _dependents(self, root: Resource) -> list[Resource]:

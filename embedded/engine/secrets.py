@@ -59,11 +59,9 @@ class Vault:
         cipher = AESGCM(self._future.result())
         check = self.salt.split(":", 2)[2]  # a new salt has none yet
         if check and _opened(cipher, check) is None:
-            raise RefusedError(
-                "the passphrase is not the one this stack's secrets were encrypted with",
-                detail="the check in the stack's salt does not decrypt",
-                hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the stack's passphrase.",
-            )
+            what = "the passphrase is not the one this stack's secrets were encrypted with"
+            hint = "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the stack's passphrase."
+            raise RefusedError(what, detail="the check in the stack's salt does not decrypt", hint=hint)
         return cipher
 
     def encrypt(self, text: str) -> str:
@@ -79,11 +77,9 @@ class Vault:
             ChatdbError: It was not encrypted with this passphrase and salt.
         """
         if (found := _opened(self._cipher, text)) is None:
-            raise RefusedError(
-                "a secret cannot be decrypted",
-                detail="it was encrypted with another salt, or it is damaged",
-                hint="Set it again with `--secret`, or restore the stack file or state it came from.",
-            )
+            why = "it was encrypted with another salt, or it is damaged"
+            hint = "Set it again with `--secret`, or restore the stack file or state it came from."
+            raise RefusedError("a secret cannot be decrypted", detail=why, hint=hint)
         return found
 
     def encode(self, value: Any, place: str, *, show: bool = False) -> Any:

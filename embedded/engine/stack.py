@@ -45,8 +45,8 @@ class Stack:
     def snapshot(self) -> Snapshot:
         """The state as it was before, decrypted; what a killed run was doing is told."""
         salt = state.salt_of(self._deployment)
-        same = salt in ("", self._vault.salt)
-        vault = self._vault if same else settings.vault_of(self.project, self.name, salt)
+        ours = salt in ("", self._vault.salt)
+        vault = self._vault if ours else settings.vault_of(self.project, self.name, salt)
         snapshot = state.decode(self._deployment, vault)
         for resource, kind in snapshot.pending:
             name = f"{resource['type']} {steps.name_of(resource['urn'])}"
@@ -82,6 +82,5 @@ class Stack:
         """Return the outputs of the stack named `stack`, `project/stack` or `organization/project/stack`."""
         *project, stack = name.split("/")
         if project and project[-1] != self.config.project:
-            other = f"{name} is not of {self.config.project}"
-            raise NotDoneError("a reference to another project's stack", detail=other)
+            raise NotDoneError("a reference to another project's stack", detail=f"{name}, here {self.config.project}")
         return stackfile.outputs_of_other(self.project, stack, asked_by=self.name)

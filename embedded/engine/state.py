@@ -21,6 +21,7 @@ from infra.errors import RefusedError
 
 # Version of Pulumi whose deployment format this is; stands in the manifest, and its digest beside it.
 FORMAT_VERSION = "v3.259.0"
+MAGIC = hashlib.sha256(FORMAT_VERSION.encode()).hexdigest()
 
 
 @dataclass
@@ -66,20 +67,16 @@ class StateFile:
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise RefusedError(
-                f"the state of stack {self._stack} cannot be read",
-                detail=f"{self.path}: {error}",
-                hint="Restore the file, or import an export of the stack.",
-            ) from None
+            what, why = f"the state of stack {self._stack} cannot be read", f"{self.path}: {error}"
+            raise RefusedError(what, detail=why, hint="Restore it, or import an export of the stack.") from None
 
     def write(self, snapshot: Snapshot, vault: Vault) -> None:
         """Put the snapshot in the place of the old one, whole or not at all."""
         vault.keep()
         lines = [self._text(resource, vault) for resource in snapshot.resources]
         pending = [{"resource": vault.encode(item, item["urn"]), "type": kind} for item, kind in snapshot.pending]
-        magic = hashlib.sha256(FORMAT_VERSION.encode()).hexdigest()
         deployment = {
-            "manifest": {"time": now(), "magic": magic, "version": FORMAT_VERSION},
+            "manifest": {"time": now(), "magic": MAGIC, "version": FORMAT_VERSION},
             "secrets_providers": {"type": "passphrase", "state": {"salt": vault.salt}},
             "resources": "@resources",
             "pending_operations": pending,
@@ -87,9 +84,7 @@ class StateFile:
         text = to_json({"version": 3, "deployment": deployment})
         # One resource a line: a difference between two states can be read.
         text = text.replace('"@resources"', "[\n" + ",\n".join(lines) + "\n]", 1)
-        beside = self.path.with_suffix(".json.new")
-        files.write_private(beside, text)
-        beside.replace(self.path)
+        files.replace_private(self.path, text)
 
     def _text(self, resource: Resource, vault: Vault) -> str:
         found = self._texts.get(id(resource))
@@ -123,9 +118,7 @@ def checked(deployment: dict[str, Any]) -> dict[str, Any]:
     provider = (deployment.get("deployment") or {}).get("secrets_providers") or {}
     kind = provider.get("type", "passphrase")
     if deployment.get("version") != 3 or not isinstance(deployment.get("deployment"), dict) or kind != "passphrase":
-        raise RefusedError(
-            "this is not a deployment the embedded engine can read",
-            detail=f"version {deployment.get('version')}, secrets provider {kind}; it reads version 3 and passphrase",
-            hint="Export it again with `pulumi stack export`, or use the Pulumi CLI.",
-        )
+        detail = f"version {deployment.get('version')}, secrets provider {kind}; it reads version 3 and passphrase"
+        hint = "Export it again with `pulumi stack export`, or use the Pulumi CLI."
+        raise RefusedError("this is not a deployment the embedded engine can read", detail=detail, hint=hint)
     return deployment

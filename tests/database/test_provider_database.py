@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from embedded.engine.postgresql import AlreadyExistsError, PostgresqlProvider
+from embedded.engine.postgresql import PostgresqlProvider
+from embedded.engine.postgresql.objects import AlreadyExistsError
 from embedded.server import ServerFile
 from infra.connection import connect
 from infra.errors import DatabaseError

@@ -86,7 +86,6 @@ def on_tables(place: Place, *privileges: str, **more: Any) -> dict[str, Any]:
         ),
         pytest.param({"objectType": "sequence", "privileges": ["USAGE", "SELECT"]}, "chat_sequence", id="sequences"),
         pytest.param({"objectType": "function", "privileges": ["EXECUTE"]}, "chat_function", id="functions"),
-        pytest.param({"objectType": "routine", "privileges": ["EXECUTE"]}, "chat_routine", id="routines"),
     ],
 )
 def test_a_grant_is_made_read_and_revoked(

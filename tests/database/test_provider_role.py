@@ -5,7 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from embedded.engine.postgresql import AlreadyExistsError, PostgresqlProvider
+from embedded.engine.postgresql import PostgresqlProvider
+from embedded.engine.postgresql.objects import AlreadyExistsError
 from embedded.server import ServerFile
 from infra.connection import connect
 from infra.credentials import scram_verifier

@@ -56,10 +56,10 @@ def unconnected() -> PostgresqlProvider:
         pytest.param(GRANT, without("role"), Failure("role", "it must be given"), id="a grant to nobody"),
         pytest.param(
             GRANT,
-            TABLE_GRANT | {"objectType": "column"},
+            TABLE_GRANT | {"objectType": "routine"},
             Failure(
                 "objectType",
-                "'column' is not one of database, schema, table, sequence, function, procedure, routine",
+                "'routine' is none of database, schema, table, sequence, function; use the Pulumi CLI for it",
             ),
             id="a kind that is not done",
         ),
@@ -94,8 +94,8 @@ def unconnected() -> PostgresqlProvider:
         pytest.param(
             DEFAULT_PRIVILEGES,
             TABLE_GRANT | {"owner": "o", "objectType": "schema", "privileges": ["USAGE"]},
-            Failure("schema", "schemas do not lie in a schema: leave it out"),
-            id="default privileges on schemas in a schema",
+            Failure("objectType", "'schema' is none of table, sequence, function; use the Pulumi CLI for it"),
+            id="default privileges of a kind that is not done",
         ),
     ],
 )

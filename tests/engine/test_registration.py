@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from embedded.engine import removal
+from embedded.engine import standing
 from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.registration import Registrar
 from embedded.engine.stack import Stack
@@ -80,7 +80,7 @@ class Stand(Stack):
             name = str(inputs["name"]).split("@", maxsplit=1)[0]
             registrar.register(Goal(type=ROLE, name=name, custom=True, inputs=inputs, provider=reference))
         if not work.errors:
-            removal.delete_the_rest(work)
+            standing.delete_the_rest(work)
         if not dry:
             self.snapshot = work.snapshot()
         return work

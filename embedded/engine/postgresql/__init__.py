@@ -15,15 +15,13 @@ from typing import Any, TypeVar
 from embedded.engine.errors import NotDoneError
 from embedded.engine.postgresql.access import DefaultPrivileges, Grant, GrantRole
 from embedded.engine.postgresql.noun import Connection
-from embedded.engine.postgresql.objects import AlreadyExistsError, Database, Role, Schema
+from embedded.engine.postgresql.objects import Database, Role, Schema
 from embedded.engine.provider import Diff, Failure, Values
 from embedded.engine.values import is_known
 from infra.aws import Access
 from infra.connection import Target, connect, explained
 from infra.errors import DatabaseError
 from infra.products import in_project
-
-__all__ = ["AlreadyExistsError", "PostgresqlProvider", "check_config"]
 
 T = TypeVar("T")
 DATABASE_TYPE = "postgresql:index/database:Database"
@@ -65,8 +63,8 @@ def check_config(news: Mapping[str, Any]) -> list[Failure]:
     reason = "the embedded engine connects by password or RDS IAM token; for this use the Pulumi CLI"
     known = (*CONFIG, IAM, *IAM_CONFIG, *IGNORED)
     failures = [Failure(name, reason) for name, value in news.items() if name not in known and value not in (None, "")]
-    numbers = {name: news[name] for name in ("port", "connectTimeout") if news.get(name) is not None}
-    wrong = [name for name, value in numbers.items() if is_known(value) and not str(value).isdigit()]
+    numbers = {name: news.get(name) for name in ("port", "connectTimeout")}
+    wrong = [name for name, value in numbers.items() if is_known(value) and not str(value or 0).isdigit()]
     return failures + [Failure(name, "it must be a whole number") for name in wrong]
 
 

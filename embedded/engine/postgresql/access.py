@@ -23,28 +23,23 @@ PRIVILEGES = {
     "schema": ("CREATE", "USAGE"),
     "table": ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"),
     "sequence": ("USAGE", "SELECT", "UPDATE"),
-    **dict.fromkeys(("function", "procedure", "routine"), ("EXECUTE",)),
-    "type": ("USAGE",),
+    "function": ("EXECUTE",),
 }
 # Where the objects of a kind are: name, owner, privileges, and what PostgreSQL calls the kind where it has defaults.
 SCHEMA = "(SELECT oid FROM pg_namespace WHERE nspname = %(schema)s)"
 RELATIONS = f"relname, relowner, relacl, '{{}}' FROM pg_class WHERE relnamespace = {SCHEMA} AND relkind = ANY('{{}}')"
-ROUTINES = f"proname, proowner, proacl, 'f' FROM pg_proc WHERE pronamespace = {SCHEMA} AND prokind = ANY('{{}}')"
 OBJECTS = {
     "database": "datname, datdba, datacl, 'd' FROM pg_database WHERE datname = %(database)s",
     "schema": "nspname, nspowner, nspacl, 'n' FROM pg_namespace WHERE nspname = %(schema)s",
     "table": RELATIONS.format("r", "{r,p,v,m,f}"),
     "sequence": RELATIONS.format("s", "{S}"),
-    "function": ROUTINES.format("{f,a,w}"),
-    "procedure": ROUTINES.format("{p}"),
-    "routine": ROUTINES.format("{f,a,w,p}"),
+    "function": f"proname, proowner, proacl, 'f' FROM pg_proc WHERE pronamespace = {SCHEMA} AND prokind <> 'p'",
 }
 # The same of what a role will make; in a schema there are no defaults of PostgreSQL's own.
 FUTURE = f"""'', r.oid, defaclacl, CASE WHEN %(schema)s::text IS NULL THEN translate('{{0}}', 'S', 's') END
     FROM pg_roles r LEFT JOIN pg_default_acl ON defaclrole = r.oid AND defaclobjtype = '{{0}}'
                                             AND defaclnamespace = coalesce({SCHEMA}, 0) WHERE rolname = %(owner)s"""
-LETTERS = {"table": "r", "sequence": "S", "function": "f", "routine": "f", "type": "T", "schema": "n"}
-DEFAULTS = {kind: FUTURE.format(letter) for kind, letter in LETTERS.items()}
+DEFAULTS = {kind: FUTURE.format(letter) for kind, letter in (("table", "r"), ("sequence", "S"), ("function", "f"))}
 # For each object its owner, what the role holds, and whether all of it may be handed on.
 HELD = """SELECT pg_get_userbyid(owner), privileges, grantable
     FROM (SELECT {}) AS object (name, owner, acl, kind), LATERAL (
@@ -90,12 +85,10 @@ class Grant(Noun):
         if not is_known(kind) or not isinstance(privileges, list):
             return []
         if kind not in self.sources:
-            return [Failure("objectType", f"{kind!r} is not one of {', '.join(self.sources)}")]
+            return [Failure("objectType", f"{kind!r} is none of {', '.join(self.sources)}; use the Pulumi CLI for it")]
         known, schema, future = ("ALL", *PRIVILEGES[kind]), inputs.get("schema"), "owner" in self.properties
         foreign = [item for item in privileges if is_known(item) and item not in known]
         failures = [Failure("privileges", f"{item!r} is not one of {', '.join(known)}") for item in foreign]
-        if future and schema and kind == "schema":
-            failures.append(Failure("schema", "schemas do not lie in a schema: leave it out"))
         if not future and not schema and kind != "database":
             failures.append(Failure("schema", f"it must be given for a grant on a {kind}"))
         if inputs.get("objects") and kind not in {"table", "sequence"}:

@@ -73,13 +73,10 @@ class Named(Noun):
         name, was = wanted["name"], (old or wanted)["name"]
         live = self.read(connection, {**wanted, "name": was}) or {}
         if live and old is None and not resumed and not wanted.get("ifNotExists"):
-            raise AlreadyExistsError(
-                f"the {self.keyword.lower()} {name} exists already",
-                detail=f"{connection.info.host}:{connection.info.port} has one that this stack did not make",
-                hint="Choose another name, or move it away; a database may be taken over by the setting adopt: true.",
-                state="It was left as it is.",
-                sqlstate="42710",
-            )
+            why = f"{connection.info.host}:{connection.info.port} has one that this stack did not make"
+            hint = "Choose another name, or move it away; a database may be taken over by the setting adopt: true."
+            more = {"detail": why, "hint": hint, "state": "It was left as it is.", "sqlstate": "42710"}
+            raise AlreadyExistsError(f"the {self.keyword.lower()} {name} exists already", **more)
         with acting_for(connection, *self.acting, live.get("owner"), wanted.get("owner")):
             if old is None and not live:
                 create = sql.SQL(f"CREATE {self.keyword} {{}}").format(sql.Identifier(name))
@@ -136,14 +133,12 @@ class Database(Named):
             # Only who may act as its role may end a session.
             with acting_for(connection, *{session.role for session in found}):
                 found = sessions.read(connection, databases=[name])  # since when is told to who may act as its role
-                self.drop(
-                    connection, old, "ALTER DATABASE {name} IS_TEMPLATE false", "DROP DATABASE {name} WITH (FORCE)"
-                )
+                forced = "DROP DATABASE {name} WITH (FORCE)"
+                self.drop(connection, old, "ALTER DATABASE {name} IS_TEMPLATE false", forced)
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse) as error:
             if not found:
                 raise
-            why, state = server_message(error), error.sqlstate
-            raise sessions.in_the_way(name, found, why=why, sqlstate=state) from None
+            raise sessions.in_the_way(name, found, why=server_message(error), sqlstate=error.sqlstate) from None
 
 
 class Role(Named):
