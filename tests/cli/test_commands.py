@@ -80,17 +80,20 @@ WRONG = {
         ("apply", "--product", "robotic"),
         "there is no product named 'robotic'\n"
         "DETAIL: known: futureguide, insights, lyra, robotics, storefront\n"
-        "HINT: Did you mean robotics? Name one of: futureguide, insights, lyra, robotics, storefront.\n",
+        "HINT: Did you mean robotics? Name one of: futureguide, insights, lyra, robotics, storefront.\n"
+        "STATE: Nothing was changed.\n",
     ),
     "product of lint": (
         ("lint", "--product", "nothing"),
         "there is no product named 'nothing'\n"
         "DETAIL: known: futureguide, insights, lyra, robotics, storefront\n"
-        "HINT: Name one of: futureguide, insights, lyra, robotics, storefront.\n",
+        "HINT: Name one of: futureguide, insights, lyra, robotics, storefront.\n"
+        "STATE: Nothing was changed.\n",
     ),
     "stack": (
         ("preview", "--stack", "prd"),
-        "there is no stack named 'prd'\nDETAIL: known: dev, prod\nHINT: Did you mean prod? Name one of: dev, prod.\n",
+        "there is no stack named 'prd'\nDETAIL: known: dev, prod\nHINT: Did you mean prod? Name one of: dev, prod.\n"
+        "STATE: Nothing was changed.\n",
     ),
 }
 
