@@ -66,15 +66,18 @@ def from_url(url: str, *, owner: str = "", **fields: str) -> Target:
     from infra.connection import Target
 
     try:
-        parts = {key: str(value) for key, value in conninfo_to_dict(_DRIVER.sub(r"\1", url)).items()}
+        # A variable that was read out of a file often ends with its line end.
+        parts = {key: str(value) for key, value in conninfo_to_dict(_DRIVER.sub(r"\1", url.strip())).items()}
+        if service := parts.pop("service", ""):
+            os.environ["PGSERVICE"] = service
+        known = {entry.keyword.decode(): entry.val.decode() for entry in pq.Conninfo.get_defaults() if entry.val}
     except ProgrammingError:
         raise _unreadable("It is neither a postgresql:// URL nor libpq's key=value form") from None
+    except UnicodeError:
+        raise _unreadable("It, or a PG* variable, holds bytes that are no UTF-8 text") from None
     if "database" in fields:
         fields["dbname"] = fields.pop("database")
     parts |= fields
-    if service := parts.pop("service", ""):
-        os.environ["PGSERVICE"] = service
-    known = {entry.keyword.decode(): entry.val.decode() for entry in pq.Conninfo.get_defaults() if entry.val}
     whole = known | parts
     user = whole.get("user", "")
     port = whole.get("port", "5432")

@@ -64,7 +64,10 @@ def history(options: argparse.Namespace) -> None:
 
 def _ledger(options: argparse.Namespace, name: str) -> list[LedgerRow]:
     target = resolve(options, name)
-    with connect(target) as connection, explained(f"the ledger of {name} cannot be read", target):
+    with (
+        connect(target) as connection,
+        explained(f"the ledger of {name} cannot be read", target, state="Nothing was changed."),
+    ):
         return ledger.read(connection)
 
 

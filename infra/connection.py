@@ -105,7 +105,8 @@ def connect(target: Target) -> psycopg.Connection[Any]:
         AwsError: the login is by an RDS IAM token, and none can be made.
     """
     try:
-        connection = psycopg.connect(**target.parameters(), autocommit=True)
+        # A database in SQL_ASCII, or a variable, would have the ledger read as bytes.
+        connection = psycopg.connect(**{**target.parameters(), "client_encoding": "UTF8"}, autocommit=True)
     except psycopg.Error as error:
         from infra.connection_failures import refused
 
@@ -114,13 +115,10 @@ def connect(target: Target) -> psycopg.Connection[Any]:
         try:
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(target.role)))
         except psycopg.Error as error:
+            from infra.connection_failures import role_refused
+
             connection.close()
-            raise ConnectionFailedError(
-                f"{target.user} may not act as {target.role} in {target.label}",
-                detail=server_message(error),
-                hint=f"Grant it: GRANT {target.role} TO {target.user}; or run `chatdb up`, which does.",
-                sqlstate=error.sqlstate,
-            ) from None
+            raise role_refused(target, server_message(error), error.sqlstate) from None
     return connection
 
 

@@ -38,8 +38,19 @@ _UNREACHED = (
     "sslmode is {sslmode}."
 )
 _NOT_BY_IAM = "Grant rds_iam to {user}, and allow rds-db:connect as {user} in the IAM policy of the credentials in use."
-# Where TLS is in the way, by libpq's words; these count over the SQLSTATE, which libpq does not give for them.
-_TLS = {
+_PRIMARY = "Name the server that takes writes, and a login without default_transaction_read_only."
+READ_ONLY = f"This session only reads. {_PRIMARY}"
+_OPTION = "Mend that option, which the connection string, a PG* variable or ALTER ROLE … SET gives."
+_STANDBY = "Name a standby, or leave target_session_attrs out of the connection string."
+# By libpq's words what they say of TLS and of the connection string; these count over the SQLSTATE, which is not given.
+_BY_WORDS = {
+    "session is read-only": _PRIMARY,
+    "is in hot standby mode": _PRIMARY,
+    "is not in hot standby mode": _STANDBY,
+    "session is not read-only": _STANDBY,
+    ' value: "': _OPTION,
+    'for parameter "': _OPTION,
+    "unrecognized configuration parameter": _OPTION,
     "does not support SSL": "Turn TLS on in the server (ssl = on); only for a server on this very machine, set sslMode "
     "to prefer. sslmode is {sslmode}.",
     "no encryption": "Set sslMode to require or stricter: the server takes this login by TLS alone. It is {sslmode}.",
@@ -61,8 +72,10 @@ def refused(target: Target, text: str, sqlstate: str | None) -> ConnectionFailed
     """
     if target.password:
         text = text.replace(target.password, "********")
-    hint = next((hint for phrase, hint in _TLS.items() if phrase in text), "")
-    found = "08001" if hint else next((state for phrase, state in _SQLSTATES.items() if phrase in text), "08001")
+    hint = next((hint for phrase, hint in _BY_WORDS.items() if phrase in text), "")
+    found = next((state for phrase, state in _SQLSTATES.items() if phrase in text and not hint), "08001")
+    if hint is _OPTION:
+        found = "22023"  # no use in trying again
     sqlstate = sqlstate or found
     if sqlstate == "28P01" and target.iam is not None:
         hint = hint or _NOT_BY_IAM
@@ -77,9 +90,33 @@ def refused(target: Target, text: str, sqlstate: str | None) -> ConnectionFailed
     )
 
 
+def role_refused(target: Target, text: str, sqlstate: str | None) -> ConnectionFailedError:
+    """Say why the role of a target could not be taken after login.
+
+    Args:
+        target: The database, its login and the role.
+        text: The server's words.
+        sqlstate: 42501 where the login is no member, 22023 where there is no such role.
+    """
+    user, role = target.user, target.role
+    if sqlstate == "22023":
+        hint = f"Name the role that owns the database; {role} is not on this server, and `chatdb up` makes a stack's."
+    else:
+        hint = f"Grant it: GRANT {role} TO {user}; or run `chatdb up`, which does."
+    return ConnectionFailedError(
+        f"{user} may not act as {role} in {target.label}",
+        detail=text,
+        hint=hint,
+        state="Nothing was changed.",
+        sqlstate=sqlstate,
+    )
+
+
 def hint_for(sqlstate: str | None, target: Target) -> str:
     """Return what to do about the common SQLSTATEs."""
     match sqlstate:
+        case "25006":
+            return READ_ONLY
         case "42501":
             return f"{target.role or target.user} lacks a privilege: grant it, or connect as a role that has it."
         case "55P03":

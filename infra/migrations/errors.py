@@ -265,13 +265,13 @@ class NewerLedgerError(MigrationError):
 
 
 class BrokenLedgerError(MigrationError):
-    """A ledger row was edited, removed, reordered or forged."""
+    """A ledger row was edited, removed, reordered or forged, or one of the ledger's tables."""
 
-    def __init__(self, row: str, reason: str) -> None:
+    def __init__(self, place: str, reason: str, *, lost: str = "the row") -> None:
         super().__init__(
-            f"the ledger was changed by hand at {row}",
+            f"the ledger was changed by hand at {place}",
             detail=reason,
-            hint="Compare chatdb.ledger with a backup and `chatdb verify`, restore the row, then run again.",
+            hint=f"Compare chatdb.ledger with a backup and `chatdb verify`, restore {lost}, then run again.",
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import psycopg
 
 from infra.connection import server_message
+from infra.connection_failures import READ_ONLY
 from infra.migrations import statements
 from infra.migrations.errors import MigrationError, SyntaxMistakeError
 from infra.migrations.failures import InvalidIndexError, LockWaitError, MigrationFailedError
@@ -21,6 +22,7 @@ _HINTS = {
     "23503": "Mend the rows that point to nothing, then run again.",
     "23505": "Mend the duplicates that are named, then run the same command again: it goes on here.",
     "23514": "Mend the rows that break the check, then run again.",
+    "25006": READ_ONLY,
     "42501": "Connect as a role that may do this: the owner of the objects, or a member of it.",
     "42601": "Mend the file: it is not applied, so it may be changed.",
     "42804": "Give both columns of the key the same type.",

@@ -19,6 +19,10 @@ from infra.migrations.failures import LedgerAccessError
 from infra.migrations.model import LedgerRow, Migration
 
 SCHEMA = "chatdb"
+_TABLES = {"chatdb.ledger", "chatdb.head"}
+_TABLES_THERE = (
+    "SELECT name FROM unnest(ARRAY['chatdb.ledger', 'chatdb.head']) AS name WHERE to_regclass(name) IS NOT NULL"
+)
 
 
 def read(connection: psycopg.Connection[Any]) -> list[LedgerRow]:
@@ -26,10 +30,12 @@ def read(connection: psycopg.Connection[Any]) -> list[LedgerRow]:
 
     Raises:
         LedgerAccessError: the ledger may not be read.
+        BrokenLedgerError: a part of it is missing.
     """
     try:
         return rows_of(connection.execute(ledger_sql.READ).fetchall())
-    except psycopg.errors.UndefinedTable:
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        require_none(connection, error)
         return []
     except psycopg.errors.InsufficientPrivilege as error:
         raise access_error(error) from None
@@ -78,6 +84,26 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
         connection.execute(ledger_sql.CREATE)
     except psycopg.errors.InsufficientPrivilege as error:
         raise access_error(error) from None
+
+
+def require_none(connection: psycopg.Connection[Any], error: psycopg.Error) -> None:
+    """Return where there is no ledger, after a read that failed for want of something.
+
+    Args:
+        connection: Outside a transaction.
+        error: What the read failed with.
+
+    Raises:
+        BrokenLedgerError: one of its two tables is there without the other, or lacks a column.
+    """
+    from infra.migrations.errors import BrokenLedgerError
+
+    if isinstance(error, psycopg.errors.UndefinedColumn):
+        raise BrokenLedgerError("chatdb.ledger or chatdb.head", server_message(error), lost="what is missing")
+    there = {name for (name,) in connection.execute(_TABLES_THERE).fetchall()}
+    if len(there) == 1:
+        (gone,), (left,) = _TABLES - there, there
+        raise BrokenLedgerError(gone, f"the table is not there, and {left} is", lost="the table")
 
 
 def access_error(error: psycopg.Error) -> LedgerAccessError:

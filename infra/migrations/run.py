@@ -90,10 +90,12 @@ class Run:
         except psycopg.Error as error:
             if session.connection.pgconn.status == pq.ConnStatus.BAD:
                 return error
+            from infra.connection_failures import hint_for
+
             raise DatabaseError(
                 f"migrating {self.target.label} failed",
                 detail=server_message(error),
-                hint=error.diag.message_hint or "Mend the cause, then run again.",
+                hint=error.diag.message_hint or hint_for(error.sqlstate, self.target),
                 state=self._state_after_loss(),
                 sqlstate=error.sqlstate,
             ) from None

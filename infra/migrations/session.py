@@ -116,6 +116,7 @@ class Session:
         Raises:
             ConnectionFailedError: the role may not be taken.
             LedgerAccessError: the ledger may not be read.
+            BrokenLedgerError: a part of it is missing.
         """
         return ledger.rows_of(self._first(ledger_sql.READ))
 
@@ -130,7 +131,8 @@ class Session:
             while cursor.nextset():
                 pass
             return cursor.fetchall()
-        except psycopg.errors.UndefinedTable:
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+            ledger.require_none(self.connection, error)
             return []
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
             self.take_role()
@@ -145,14 +147,9 @@ class Session:
         try:
             self.connection.execute(self.fresh)
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
-            user, role = self.target.user, self.target.role
-            raise ConnectionFailedError(
-                f"{user} may not act as {role} in {self.target.label}",
-                detail=server_message(error),
-                hint=f"Grant it: GRANT {role} TO {user}; or run `chatdb up`, which does.",
-                state="Nothing was changed.",
-                sqlstate=error.sqlstate,
-            ) from None
+            from infra.connection_failures import role_refused
+
+            raise role_refused(self.target, server_message(error), error.sqlstate) from None
 
     def run(self, batch: str, *, about: str = "", on_commit: Callable[[], None] = _no_news) -> Outcome:
         """Send statements as one message and wait for the answer; while waiting for a lock, say for whom.

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from cli.access import connection_string
+from cli.direct import from_url
 from embedded.server import EmbeddedServer
 from infra.connection import Target, connect
+from infra.errors import ConnectionFailedError
 from tests.cli.conftest import Shell
 from tests.support.postgres import UNSAFE_BUT_QUICK
 
@@ -234,6 +236,10 @@ def test_a_service_file_names_a_database_too(database: Target, shell: Shell, tmp
 UNREADABLE = {
     "another scheme": ("mysql://me:geheim@host/db", "It is neither a postgresql:// URL nor libpq's key=value form"),
     "a port in words": ("postgresql://me:geheim@host:abc/db", "Its port is 'abc', no number from 1 to 65535"),
+    "bytes that are no text": (
+        "postgresql://me:geheim%ff@host/db",
+        "It, or a PG* variable, holds bytes that are no UTF-8 text",
+    ),
     "several servers": ("postgresql://me:geheim@h1,h2/db", "It names several servers, and one is to be migrated"),
 }
 
@@ -249,6 +255,42 @@ def test_what_is_no_connection_string_is_not_repeated(url: str, why: str, shell:
         "HINT: Give it as postgresql://user:password@host:5432/database?sslmode=require\n"
         "STATE: Nothing was changed.\n"
     )
+
+
+STANDBY = "Name a standby, or leave target_session_attrs out of the connection string."
+OPTION = "Mend that option, which the connection string, a PG* variable or ALTER ROLE … SET gives."
+ATTRIBUTES = {
+    "no standby": ("target_session_attrs=standby", "server is not in hot standby mode", STANDBY),
+    "no read-only session": ("target_session_attrs=read-only", "session is not read-only", STANDBY),
+    "only reads": (
+        "target_session_attrs=read-write&options=-c%20default_transaction_read_only%3Don",
+        "session is read-only",
+        "Name the server that takes writes, and a login without default_transaction_read_only.",
+    ),
+    "no such value": ("target_session_attrs=rubbish", 'invalid target_session_attrs value: "rubbish"', OPTION),
+    "no such setting": ("options=-c%20rubbish%3D1", 'unrecognized configuration parameter "rubbish"', OPTION),
+    "no value of a setting": (
+        "options=-c%20statement_timeout%3Drubbish",
+        'invalid value for parameter "statement_timeout": "rubbish"',
+        OPTION,
+    ),
+}
+
+
+@pytest.mark.parametrize(("attribute", "why", "hint"), ATTRIBUTES.values(), ids=ATTRIBUTES)
+def test_an_attribute_of_the_connection_string_that_cannot_be_had_is_named(
+    attribute: str, why: str, hint: str, database: Target
+) -> None:
+    """The server runs and is reached: to check that would be the wrong advice."""
+    with pytest.raises(ConnectionFailedError) as caught:
+        connect(from_url(f"{connection_string(database)}&{attribute}"))
+    assert why in caught.value.detail
+    assert caught.value.hint == hint
+
+
+def test_a_line_end_behind_the_connection_string_is_no_part_of_it(database: Target) -> None:
+    """A variable that was read out of a file often has one."""
+    assert from_url(f" {connection_string(database)}\n") == from_url(connection_string(database))
 
 
 def test_sslmode_is_as_it_is_asked_for(database: Target, shell: Shell) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from embedded.server import ServerFile
 from infra.connection import Target, connect
-from infra.errors import ChatdbError, ConnectionFailedError
+from infra.errors import ChatdbError, ConnectionFailedError, DatabaseError
 from infra.migrations import filename, ledger, lock, runner
 from infra.migrations.errors import EditedMigrationError
 from infra.migrations.failures import LedgerAccessError, MigrationFailedError
@@ -162,9 +162,31 @@ def test_a_role_that_may_not_be_taken_is_said_clearly(database: Target) -> None:
     assert str(caught.value) == (
         f"{database.user} may not act as nobody_at_all in {database.label}\n"
         'DETAIL: role "nobody_at_all" does not exist\n'
-        f"HINT: Grant it: GRANT nobody_at_all TO {database.user}; or run `chatdb up`, which does.\n"
+        "HINT: Name the role that owns the database; nobody_at_all is not on this server, and `chatdb up` makes a "
+        "stack's.\n"
         "STATE: Nothing was changed."
     )
+
+
+def test_a_session_that_only_reads_is_said_clearly(database: Target) -> None:
+    """On a standby, or by a role's own default: before the first file as after it."""
+    files = filename.parse_all(tables(2))
+    hint = (
+        "This session only reads. Name the server that takes writes, and a login without default_transaction_read_only."
+    )
+    reading = database.to(further=(("options", "-c default_transaction_read_only=on"),))
+    with pytest.raises(DatabaseError) as caught:
+        runner.apply(reading, files, options=OPTIONS)
+    assert str(caught.value) == (
+        f"migrating {database.label} failed\n"
+        "DETAIL: cannot execute CREATE SCHEMA in a read-only transaction\n"
+        f"HINT: {hint}\n"
+        "STATE: Nothing was changed."
+    )
+    runner.apply(database, files, options=OPTIONS, to=1)
+    with pytest.raises(MigrationFailedError) as failed:
+        runner.apply(reading, files, options=OPTIONS)
+    assert (failed.value.hint, tables_of(database)) == (hint, ["public.table_1"])
 
 
 def test_a_role_without_rights_gets_no_ledger(database: Target) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from embedded.server import ServerFile
 from infra.connection import Target, connect
+from infra.errors import DatabaseError
 from infra.migrations import filename, ledger, ledger_sql, planner, runner
 from infra.migrations.errors import BrokenLedgerError
 from infra.migrations.options import Options
+from tests.support import postgres
 from tests.support.migration_files import file, tables
 
 FILES = {**tables(3), "0004_online.sql": file("SELECT 1;\nSELECT 2;", "SELECT 3;", options="transaction:false")}
@@ -102,6 +105,86 @@ def test_a_ledger_changed_by_hand_is_found_and_the_row_named(
     with pytest.raises(BrokenLedgerError, match="row"):
         runner.status(database, migrations)
     assert (caught.value.message, caught.value.detail) == (f"the ledger was changed by hand at {row}", reason)
+
+
+PARTS = {
+    "head": (
+        "DROP TABLE chatdb.head CASCADE",
+        "chatdb.head",
+        "the table is not there, and chatdb.ledger is",
+        "the table",
+    ),
+    "ledger": (
+        "DROP TABLE chatdb.ledger CASCADE",
+        "chatdb.ledger",
+        "the table is not there, and chatdb.head is",
+        "the table",
+    ),
+    "column": (
+        "ALTER TABLE chatdb.ledger DROP COLUMN actor CASCADE",
+        "chatdb.ledger or chatdb.head",
+        "column l.actor does not exist",
+        "what is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "place", "reason", "lost"), PARTS.values(), ids=PARTS)
+def test_a_ledger_without_one_of_its_parts_is_not_taken_for_none(
+    database: Target, *, statement: str, place: str, reason: str, lost: str
+) -> None:
+    """Else the database would count as new; what is missing is not made anew either."""
+    migrations = filename.parse_all(FILES)
+    runner.apply(database, migrations, options=Options(), to=1)
+    tables_there = "SELECT relname FROM pg_class WHERE relnamespace = 'chatdb'::regnamespace AND relkind = 'r'"
+    with connect(database) as connection:
+        connection.execute(statement)
+        before = connection.execute(tables_there).fetchall()
+        for read in (
+            lambda: runner.status(database, migrations),
+            lambda: runner.apply(database, migrations, options=Options()),
+            lambda: runner.at_risk(database, migrations, to=0),
+            lambda: ledger.read(connection),
+        ):
+            with pytest.raises(BrokenLedgerError) as caught:
+                read()
+            assert str(caught.value) == (
+                f"the ledger was changed by hand at {place}\n"
+                f"DETAIL: {reason}\n"
+                f"HINT: Compare chatdb.ledger with a backup and `chatdb verify`, restore {lost}, then run again.\n"
+                "STATE: Nothing was changed."
+            )
+        assert connection.execute(tables_there).fetchall() == before
+
+
+def test_a_ledger_that_cannot_be_read_now_is_said_with_what_to_do(database: Target) -> None:
+    """A status gives up like any other statement, by the budget of its role."""
+    migrations = filename.parse_all(FILES)
+    runner.apply(database, migrations, options=Options(), to=1)
+    hasty = database.to(further=(("options", "-c lock_timeout=20"),))
+    with connect(database) as connection, connection.transaction():
+        connection.execute("LOCK TABLE chatdb.ledger")
+        with pytest.raises(DatabaseError) as caught:
+            runner.status(hasty, migrations)
+    assert str(caught.value) == (
+        f"the ledger of {database.label} cannot be read\n"
+        f"DETAIL: {database.label}: canceling statement due to lock timeout\n"
+        "HINT: Another session holds the lock: let it end, or run the command again.\n"
+        "STATE: Nothing was changed."
+    )
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_ledger_is_text_in_a_database_of_any_encoding(server: ServerFile, encoding: str) -> None:
+    """Without asking for it, psycopg would read bytes from a database in SQL_ASCII."""
+    migrations = filename.parse_all(FILES)
+    with postgres.fresh_database(server, encoding=encoding) as target:
+        for to in (3, 4):  # the second one reads what the first one wrote
+            runner.apply(target, migrations, options=Options(stack="dév", actor="Ünal"), to=to)
+        status = runner.status(target, migrations)
+        done = runner.rollback(target, migrations, to=3, options=Options(), confirmation="", phrase="")
+    assert (status.version, {(row.stack, row.actor) for row in status.rows}) == (4, {("dév", "Ünal")})
+    assert done.names == ("0004_online",)
 
 
 def test_a_chain_holds_whatever_the_session_shows_times_in(database: Target) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from infra.connection import Target, connect
+from infra.errors import DatabaseError
 from infra.migrations import filename, ledger, runner, statements
 from infra.migrations.errors import HalfRolledBackError
 from infra.migrations.failures import ConfirmationError, MigrationFailedError, ProductionError
 from infra.migrations.options import Hooks, Options
 from infra.migrations.rows_at_risk import RowsAtRisk
+from tests.support import postgres
 from tests.support.migration_files import file, tables
 
 PHRASE = "DELETE CHATS TABLE"
@@ -161,6 +163,25 @@ def test_the_rows_that_would_be_lost_are_counted(database: Target, *, down: str,
         )
         connection.execute(f"ALTER DATABASE {database.database} OWNER TO {database.user}")
         connection.execute(f"DROP OWNED BY {database.database}_owner CASCADE; DROP ROLE {database.database}_owner")
+
+
+def test_rows_that_may_not_be_counted_are_said(applied: Target) -> None:
+    """By a role that may read the ledger and nothing else."""
+    reader = postgres.unique("reader")
+    with connect(applied) as connection:
+        connection.execute(f"CREATE ROLE {reader}; GRANT USAGE ON SCHEMA chatdb TO {reader}")
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA chatdb TO {reader}")
+        try:
+            with pytest.raises(DatabaseError) as caught:
+                runner.at_risk(applied.to(role=reader), MIGRATIONS, to=0)
+        finally:
+            connection.execute(f"DROP OWNED BY {reader}; DROP ROLE {reader}")
+    assert str(caught.value) == (
+        f"what a rollback of {applied.label} takes cannot be counted\n"
+        f"DETAIL: {applied.label}: permission denied for table table_1\n"
+        f"HINT: {reader} lacks a privilege: grant it, or connect as a role that has it.\n"
+        "STATE: Nothing was changed."
+    )
 
 
 def test_a_down_section_that_fails_leaves_the_version_above_and_says_so(database: Target) -> None:

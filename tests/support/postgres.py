@@ -67,18 +67,20 @@ def running_server(bin_folder: Path | None = None) -> Iterator[ServerFile]:
 
 
 @contextlib.contextmanager
-def fresh_database(server: ServerFile, owner: str = "") -> Iterator[Target]:
+def fresh_database(server: ServerFile, owner: str = "", encoding: str = "") -> Iterator[Target]:
     """Make an empty database for the length of the block.
 
     Args:
         server: Where.
         owner: Role that owns it; the administrator where it is empty.
+        encoding: As the server names it, with the collation that goes with all of them; the server's where empty.
     """
     name = unique("db")
     owned = sql.SQL("OWNER {}").format(sql.Identifier(owner)) if owner else sql.SQL("")
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}")
+    encoded = sql.SQL("ENCODING {} LOCALE_PROVIDER libc LOCALE 'C'").format(encoding) if encoding else sql.SQL("")
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 {} {}")
     with connect(server.target()) as connection:
-        connection.execute(statement.format(sql.Identifier(name), owned))
+        connection.execute(statement.format(sql.Identifier(name), owned, encoded))
     try:
         yield server.target(name)
     finally:
