@@ -1,6 +1,6 @@
 """Apply a folder of migrations and print how long it took from connecting to the last commit, in seconds.
 
-    python -m bench.apply_folder FOLDER < target.json
+    PYTHONPATH=. python bench/apply_folder.py FOLDER < target.json
 
 Called by bench.runners and bench.kills as a process of its own: what `chatdb apply` loads and does, for any folder, but
 for verifying the shape of a product, which no peer does.
