@@ -43,7 +43,19 @@ def option(*flags: str, **settings: Any) -> Option:
 
 
 def version(text: str) -> int:
-    """Return a version as people write it: 2, 0002, 0002_index_history."""
+    """Return a version as people write it: 2, 0002, 0002_index_history.
+
+    Raises:
+        ArgumentTypeError: it is below 0.
+    """
+    number = version_or_back(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is no version; `chatdb rollback` alone steps back")
+    return number
+
+
+def version_or_back(text: str) -> int:
+    """Return a version, or how many to step back as a number below 0."""
     return int(text.partition("_")[0])
 
 
@@ -312,7 +324,7 @@ COMMANDS: tuple[Command, ...] = (
             option(
                 "--to",
                 metavar="VERSION",
-                type=version,
+                type=version_or_back,
                 required=True,
                 help="the version to come back to: 0002; 0 undoes everything, -1 is one step back",
             ),

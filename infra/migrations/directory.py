@@ -46,4 +46,4 @@ def _counts(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is meant as a migration: what an editor or a system leaves beside them is not."""
     if entry.name.startswith(".") or entry.name.endswith("~"):
         return False
-    return entry.is_file()
+    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 - a link to nothing

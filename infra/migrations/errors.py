@@ -209,6 +209,18 @@ class EditedMigrationError(MigrationError):
         )
 
 
+class LineEndsError(EditedMigrationError):
+    """Only the line ends of a file were changed after it was applied, as git does where it is told to."""
+
+    def __init__(self, name: str, when: str, *, now: str) -> None:
+        MigrationError.__init__(
+            self,
+            f"the line ends of migration {name} were changed after it was applied",
+            detail=f"but for them it is what was applied{when}; now they are {now}",
+            hint="Check the file out as it was committed: `*.sql -text` in .gitattributes keeps git from changing it.",
+        )
+
+
 class EditedHalfwayError(MigrationError):
     """The part of a file that has run already was changed before the rest had run."""
 

@@ -50,7 +50,7 @@ def parse(file: str, text: str) -> Migration:
         raise BadNameError(file)
     name = file[:-4]
     try:
-        checksum = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        checksum = checksum_of(text)
     except UnicodeEncodeError as error:
         raise BadTextError(file, f"it holds the lone surrogate {error.object[error.start]!r}") from None
     if "\0" in text or text.startswith("\ufeff"):
@@ -72,6 +72,11 @@ def parse(file: str, text: str) -> Migration:
         text.count("\n", 0, up_start) + 1,
         text.count("\n", 0, down_start) + 1,
     )
+
+
+def checksum_of(text: str) -> str:
+    """Return what a ledger knows a file by: `sha256:` and the digest of its bytes."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse_all(files: Mapping[str, str]) -> tuple[Migration, ...]:

@@ -15,6 +15,7 @@ from infra.migrations.errors import (
     EditedMigrationError,
     HalfRolledBackError,
     LateMigrationError,
+    LineEndsError,
     MigrationError,
     MissingFileError,
     NewerLedgerError,
@@ -23,7 +24,7 @@ from infra.migrations.errors import (
     NumberingGapError,
     RenamedMigrationError,
 )
-from infra.migrations.filename import duplicates, has_code, raise_all
+from infra.migrations.filename import checksum_of, duplicates, has_code, raise_all
 from infra.migrations.model import LedgerRow, Migration, Plan
 
 
@@ -205,6 +206,9 @@ def _edited(file: Migration, row: LedgerRow, free: int) -> list[MigrationError]:
     """Return the mistake in a changed file; none where it is half done and only the undone part changed."""
     if row.finished_at is not None:
         when = f" on {row.finished_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        lines = file.text.replace("\r\n", "\n")
+        if row.checksum in (checksum_of(lines), checksum_of(lines.replace("\n", "\r\n"))):
+            return [LineEndsError(file.name, when, now="CR LF" if "\r\n" in file.text else "LF")]
         return [EditedMigrationError(file.name, short(row.checksum), when, short(file.checksum), free)]
     from infra.migrations import statements
 

@@ -70,6 +70,12 @@ WRONG = {
         "HINT: chatdb apply --help lists what it takes.\n"
         "STATE: Nothing was changed.\n",
     ),
+    "version below 0": (
+        ("apply", "--product", "lyra", "--to", "-1"),
+        "argument --to: -1 is no version; `chatdb rollback` alone steps back\n"
+        "HINT: chatdb apply --help lists what it takes.\n"
+        "STATE: Nothing was changed.\n",
+    ),
     "no product": (
         ("apply",),
         "the following arguments are required: --product\n"

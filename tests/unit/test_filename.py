@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from infra.migrations import directory, errors, filename
 from infra.migrations.failures import FolderError
+from infra.products import PROJECT_ROOT
 from tests.support.migration_files import file
 
 GOOD = file("CREATE TABLE a (id int);", "DROP TABLE a;")
@@ -212,6 +215,30 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_byte(tmp_path: Path) -> None
     with pytest.raises(errors.BadTextError) as caught:
         directory.read(tmp_path)
     assert caught.value.detail == "byte 22 is 0xe9"
+
+
+def test_a_link_to_nothing_is_not_left_out(tmp_path: Path) -> None:
+    """It was meant as a migration, and the one it led to is gone."""
+    (tmp_path / "0001_a.sql").symlink_to(tmp_path / "nowhere.sql")
+    with pytest.raises(FolderError, match=r"cannot read the migrations in .*/0001_a\.sql"):
+        directory.read(tmp_path)
+
+
+def test_git_changes_no_line_end_of_a_migration(tmp_path: Path) -> None:
+    """Also where it is told to: a changed byte is a changed checksum, and every database would refuse the file."""
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-C", tmp_path, "-c", "core.autocrlf=true", *arguments], check=True, capture_output=True)
+
+    shutil.copy(PROJECT_ROOT / ".gitattributes", tmp_path)
+    file = tmp_path / "schema" / "lyra" / "migrations" / "0001_a.sql"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(GOOD.encode())
+    git("init")
+    git("add", ".")
+    file.unlink()
+    git("checkout", "--", ".")
+    assert file.read_bytes() == GOOD.encode()
 
 
 def test_a_missing_folder_is_an_error_with_its_path(tmp_path: Path) -> None:

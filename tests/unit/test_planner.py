@@ -82,6 +82,22 @@ CASES = {
         f"DETAIL: applied as {ONE.checksum[:19]}… on 2026-08-02 10:14 UTC; the file is now {EDITED.checksum[:19]}…\n"
         "HINT: Restore the file and put the change in a new migration, 0004_….sql.",
     ),
+    "line ends changed": (
+        [parse("0001_a.sql", ONE.text.replace("\n", "\r\n")), TWO],
+        [row(ONE, 1)],
+        errors.LineEndsError,
+        "the line ends of migration 0001_a were changed after it was applied\n"
+        "DETAIL: but for them it is what was applied on 2026-08-02 10:14 UTC; now they are CR LF\n"
+        "HINT: Check the file out as it was committed: `*.sql -text` in .gitattributes keeps git from changing it.",
+    ),
+    "line ends changed back": (
+        [ONE, TWO],
+        [row(parse("0001_a.sql", ONE.text.replace("\n", "\r\n")), 1)],
+        errors.LineEndsError,
+        "the line ends of migration 0001_a were changed after it was applied\n"
+        "DETAIL: but for them it is what was applied on 2026-08-02 10:14 UTC; now they are LF\n"
+        "HINT: Check the file out as it was committed: `*.sql -text` in .gitattributes keeps git from changing it.",
+    ),
     "renamed": (
         [made("0001_z"), TWO],
         [row(ONE, 1), row(TWO, 2)],
