@@ -2,6 +2,7 @@
 
     .venv/bin/python -m bench.online                  # 1 M rows, 200 transactions a second
     .venv/bin/python -m bench.online --rows 100000    # quicker
+    .venv/bin/python -m bench.online --only lyra report    # one product, and the hard case
 
 For each product: its first migration, a million rows in its largest table, then pgbench at a steady rate, first quiet,
 then while the runner applies the other migrations. A change takes little more than a second, of whose 200 transactions
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ LOADS = {
         f"{_INSIGHTS} VALUES (gen_random_uuid(), {KEYS}, 'user', 'hello')",
     ),
 }
+HARD = "report"
 HARD_CASE = (
     "-- migrate:up\nALTER TABLE public.chat_messages ADD COLUMN probe text;\n"
     "-- migrate:down\nALTER TABLE public.chat_messages DROP COLUMN probe;\n"
@@ -224,9 +226,9 @@ def reporting_session(target: Target) -> Iterator[None]:
     thread.join()
 
 
-def online(server: ServerFile, folder: Path, rows: int, rounds: int) -> None:
-    """Measure every product's own migrations."""
-    for name in products.names():
+def online(server: ServerFile, folder: Path, names: Iterable[str], rows: int, rounds: int) -> None:
+    """Measure these products' own migrations."""
+    for name in names:
         migrations = directory.read(products.load(name).migrations_folder)
         quiet, during, failed = Latencies(), Latencies(), ""
         for _ in range(rounds):
@@ -286,13 +288,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in each product's largest table")
     parser.add_argument("--rounds", type=int, default=3, help="how often each product is measured")
+    names = products.names()
+    parser.add_argument("--only", nargs="+", choices=(*names, HARD), default=(*names, HARD), help="what is measured")
     options = parser.parse_args()
-    rows = options.rows
-    print(f"{rows} rows, {RATE} transactions a second, {options.rounds} rounds, Python {sys.version.split()[0]}")
+    print(
+        f"{options.rows} rows, {RATE} transactions a second, rounds: {options.rounds}, Python {sys.version.split()[0]}"
+    )
     with scratch_server() as (server, folder):
         started = server.start()
-        online(started, folder, rows, options.rounds)
-        hard_case(started, folder, rows)
+        online(started, folder, (name for name in names if name in options.only), options.rows, options.rounds)
+        if HARD in options.only:
+            hard_case(started, folder, options.rows)
 
 
 if __name__ == "__main__":
