@@ -23,7 +23,8 @@ JOIN pg_locks AS l USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
 AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid"""
 HOLDER = _COLUMNS + _HOLDS
-BLOCKING = _COLUMNS + "WHERE a.pid = ANY (pg_blocking_pids(%s)) ORDER BY 4 DESC"
+# Asked once, not for each session that the view shows: each time it holds the lock manager up.
+BLOCKING = _COLUMNS + "JOIN (SELECT DISTINCT unnest(pg_blocking_pids(%s)) AS pid) AS b USING (pid) ORDER BY 4 DESC"
 STILL_THERE = _COLUMNS + "WHERE a.pid = ANY (%s) AND a.xact_start IS NOT NULL ORDER BY 4 DESC"
 
 _QUERY_LENGTH = 120  # characters: one line of a terminal

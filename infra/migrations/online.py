@@ -113,6 +113,7 @@ class _Step:
             f"SET LOCAL statement_timeout = {self.options.statement_timeout_ms};\n"
             f"{self.statement.text}\n;\n{self.session.role} {self._progress(done=True)}; COMMIT",
             about=self.migration.name,
+            patient=self.statement.patient,
         )
         if outcome.error is not None and not outcome.lost:
             self.session.rollback()
@@ -129,7 +130,7 @@ class _Step:
         )
         outcome = self.session.run(settings, about=about)
         if outcome.error is None and needed:
-            outcome = self.session.run(self.statement.text, about=about)
+            outcome = self.session.run(self.statement.text, about=about, patient=self.statement.patient)
         if outcome.error is None:
             outcome = self.session.run(f"{self.session.fresh} {self._progress(done=True)}", about=about)
         return outcome

@@ -27,6 +27,7 @@ from infra.migrations.options import Report
 LOOK_AFTER_S = 0.05  # a statement that has not answered by then may be waiting for a lock
 LOOK_SOON_S = 0.005  # the same once the second connection stands: to look costs little then
 LOOK_EVERY_S = 0.25
+LOOK_PATIENTLY_S = 1.0  # both, where nobody is held up meanwhile: writers feel each look (`bench.online`)
 NEWS_EVERY_S = 2.0
 TRANSACTION_TIMEOUT_SINCE = 170_000  # PostgreSQL 17
 _WORTH_A_RETRY = ("08001", "08006", "57P03", "53300")
@@ -65,10 +66,11 @@ class LostConnectionError(Exception):
 class _Watch:
     """When a batch was sent, and when to look and to tell who is in its way."""
 
-    def __init__(self, started: float, look_after_s: float) -> None:
-        self.started = started
-        self.next_look = started + look_after_s
-        self.next_news = started
+    def __init__(self, look_after_s: float, look_every_s: float) -> None:
+        self.started = time.monotonic()
+        self.look_every_s = look_every_s
+        self.next_look = self.started + look_after_s
+        self.next_news = self.started
         self.blockers: tuple[Blocker, ...] = ()
 
 
@@ -151,18 +153,22 @@ class Session:
 
             raise role_refused(self.target, server_message(error), error.sqlstate) from None
 
-    def run(self, batch: str, *, about: str = "", on_commit: Callable[[], None] = _no_news) -> Outcome:
+    def run(
+        self, batch: str, *, about: str = "", patient: bool = False, on_commit: Callable[[], None] = _no_news
+    ) -> Outcome:
         """Send statements as one message and wait for the answer; while waiting for a lock, say for whom.
 
         Args:
             batch: Statements; PostgreSQL takes them as one transaction unless they say otherwise.
             about: Name of the migration, for events; where it is empty, nobody looks who is in the way.
+            patient: Whether it holds nobody up while it waits: then one looks seldom.
             on_commit: Called for each transaction of the batch when its commit is told.
         """
         pgconn = self.connection.pgconn
         done = committed = 0
         error: psycopg.Error | None = None
-        watch = _Watch(time.monotonic(), LOOK_SOON_S if self._monitor else LOOK_AFTER_S)
+        look_after_s = LOOK_SOON_S if self._monitor else LOOK_AFTER_S
+        watch = _Watch(LOOK_PATIENTLY_S, LOOK_PATIENTLY_S) if patient else _Watch(look_after_s, LOOK_EVERY_S)
         try:
             pgconn.send_query(batch.encode())
             while pgconn.flush():
@@ -195,7 +201,7 @@ class Session:
                 continue
             watch.blockers = self._look() or watch.blockers
             now = time.monotonic()
-            watch.next_look = now + LOOK_EVERY_S
+            watch.next_look = now + watch.look_every_s
             if watch.blockers and now >= watch.next_news:
                 watch.next_news = now + NEWS_EVERY_S
                 self._tell(about, watch.blockers, now - watch.started)

@@ -51,7 +51,7 @@ def run_section(
     seen: tuple[Blocker, ...] = ()
     while True:
         opening = _opening(session, options, lock_timeout_ms, durable=durable)
-        outcome = session.run(_transaction(session, opening, section, record), about=migration.name)
+        outcome = session.run(_transaction(session, opening, section, record), about=migration.name, patient=long)
         if outcome.error is None:
             return
         if outcome.lost:

@@ -123,15 +123,18 @@ def test_validating_may_wait_long(database: Target) -> None:
     with connect(database) as other:
         other.execute("BEGIN")
         other.execute("LOCK TABLE table_1 IN SHARE UPDATE EXCLUSIVE MODE")
-        ends = threading.Timer(1.5, other.rollback)
-        ends.start()
+
+        def end_once_named(event: Event) -> None:
+            kinds.append(event.kind)
+            if event.kind == "waiting":
+                other.rollback()
+
         applied = runner.apply(
             database,
             filename.parse_all(files),
             options=Options(lock_timeout_ms=100, lock_budget_s=0.5),
-            report=lambda event: kinds.append(event.kind),
+            report=end_once_named,
         )
-        ends.join()
     assert (applied.version, "retrying" in kinds, "waiting" in kinds) == (3, False, True)
 
 
