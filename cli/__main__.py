@@ -12,11 +12,11 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from cli import loading
 from cli.parser import parse
 from infra.errors import ChatdbError, unforeseen
 
-# Loading allocates many objects that stay: to look through them for garbage again and again is time for nothing.
-gc.set_threshold(100_000, 50, 50)
+loading.prepare()
 
 DONE, FAILED, DIFFERENT, INTERRUPTED = 0, 1, 2, 130
 

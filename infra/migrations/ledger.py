@@ -6,6 +6,7 @@ their hashes, and `chatdb.head` knows the newest one, so that its removal is see
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -199,5 +200,9 @@ def finish(migration: Migration, direction: str) -> str:
 
 
 def _compose(template: str, **values: str | int) -> str:
-    literals = {name: sql.Literal(value) for name, value in values.items()}
-    return sql.SQL(template).format(**literals).as_string()
+    return template.format(**{name: _literal(value) for name, value in values.items()})
+
+
+@functools.lru_cache(maxsize=256)  # most values are those of the file before
+def _literal(value: str | int) -> str:
+    return sql.Literal(value).as_string()
