@@ -49,12 +49,14 @@ class MigrationsProvider(PlainErrorProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Ask for an update where something is pending, was undone, has drifted, or the connection changed.
 
-        A refresh asks too, with inputs from before the last update: what was pending then is among `applied`.
+        A refresh asks too, with inputs from before the last update: what was pending then is among `applied`. What an
+        earlier version of this program made has not every output yet: others would wait for it with each update.
         """
         changed = changed_keys(_olds, _news, (*CONNECTION_KEYS, "owner", "migrations"))
         applied = _olds.get("applied", [])
         pending = [name for name in _news.get("pending", []) if name not in applied]
-        changes = bool(changed or pending or _news.get("undone") or _olds.get("drift"))
+        lacking = [key for key in COMPUTED if _olds.get(key) is None]
+        changes = bool(changed or pending or lacking or _news.get("undone") or _olds.get("drift"))
         return DiffResult(changes=changes, stables=["product"])
 
     def create(self, props: dict[str, Any]) -> CreateResult:

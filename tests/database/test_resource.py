@@ -106,6 +106,18 @@ def test_nothing_pending_is_no_change(made: tuple[Target, dict[str, Any]]) -> No
     assert provider.diff("id", read.outs, before_the_update).changes is False
 
 
+def test_what_an_earlier_version_made_gains_the_outputs_it_lacks(made: tuple[Target, dict[str, Any]]) -> None:
+    """By one update, after which nothing differs: a stack that takes from this one waits for its release."""
+    target, state = made
+    before = {key: value for key, value in state.items() if key != "release"}
+    news = checked(before, inputs(target))
+    assert provider.diff("id", before, news).changes is True
+    after = provider.update("id", before, news).outs
+    assert after is not None
+    assert after["release"]["version"] == state["version"]
+    assert provider.diff("id", after, checked(after, inputs(target))).changes is False
+
+
 @pytest.mark.parametrize("key", ["host", "password", "user"])
 def test_a_changed_connection_is_an_update(made: tuple[Target, dict[str, Any]], key: str) -> None:
     """So that a later delete never uses a stale password."""
