@@ -1,5 +1,7 @@
 """The entry of `chatdb`: parse, run one command, word the error. Exit status 0 done, 1 error, 2 differences found.
 
+Where the reader of its output goes away before the end it is 141, as of any program that SIGPIPE ends.
+
 Loads only what the chosen command needs: with nothing to apply, loading would be most of the time.
 """
 
@@ -18,7 +20,7 @@ from infra.errors import ChatdbError, unforeseen
 
 loading.prepare()
 
-DONE, FAILED, DIFFERENT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, DIFFERENT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,10 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    _open_streams()
     options = parse(sys.argv[1:] if arguments is None else list(arguments))
     module, _, function = options.run.partition(":")
     try:
-        return int(getattr(importlib.import_module(module), function)(options) or DONE)
+        status = int(getattr(importlib.import_module(module), function)(options) or DONE)
+        sys.stdout.flush()  # what cannot be written is to be known here
     except ChatdbError as error:
         return _fail(error, as_json=getattr(options, "json", False))
     except KeyboardInterrupt:
@@ -53,7 +57,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         # Nothing more can be said to a reader that went away.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return UNREAD
     except ImportError as error:
         from cli.requirements import missing
 
@@ -64,7 +68,31 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if os.environ.get("CHATDB_DEBUG"):
             raise
-        return _fail(unforeseen(error), as_json=getattr(options, "json", False))
+        return _fail(_unwritten(error) or unforeseen(error), as_json=getattr(options, "json", False))
+    return status
+
+
+def _open_streams() -> None:
+    """Put the null device where a stream was closed before we began, as a supervisor may do."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
+
+
+def _unwritten(error: Exception) -> ChatdbError | None:
+    """Return the error for output that found no room; None for any other."""
+    import errno
+
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None
+    if not full:
+        return None
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written finds no room either
+    return ChatdbError(
+        "the output cannot be written",
+        detail=str(error),
+        hint="Make room where standard output goes, then run the same command again.",
+        state="What was committed stays; `chatdb status` shows it.",
+    )
 
 
 def _fail(error: ChatdbError, *, as_json: bool) -> int:

@@ -5,6 +5,7 @@ Called by `cli.migrations`. Standard library alone: with nothing to do, nothing 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -38,8 +39,11 @@ class Progress:
         self.line(f"database: {self._where}")
 
     def line(self, text: str) -> None:
-        """Print one line at once."""
-        print(text, file=self._stream, flush=True)
+        """Print one line at once; where that cannot be, the rest is not told, and the run goes on to its end."""
+        try:
+            print(text, file=self._stream, flush=True)
+        except OSError:  # the reader went away, or the disk is full
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def __call__(self, event: Event) -> None:
         """Take one event."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -286,6 +287,46 @@ def test_an_attribute_of_the_connection_string_that_cannot_be_had_is_named(
         connect(from_url(f"{connection_string(database)}&{attribute}"))
     assert why in caught.value.detail
     assert caught.value.hint == hint
+
+
+def test_a_run_goes_on_where_nobody_reads_what_it_tells(product_database: Make, shell: Shell) -> None:
+    """`chatdb apply | head -1` once ended with status 0 and nothing applied. What only prints ends as by SIGPIPE."""
+    target = product_database("lyra")
+    reading, writing = os.pipe()
+    os.close(reading)
+    for arguments, status in ((("apply", "--owner", target.role), 0), (("sql",), 141)):
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments, "--product", "lyra"],
+            cwd=shell.project.folder,
+            env=shell.project.variables(DATABASE_URL=connection_string(target)),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (status, b"")
+    os.close(writing)
+    assert shell.run(target, "status", "--product", "lyra").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("shut", "status", "words"),
+    [
+        ("> /dev/full", 1, "the output cannot be written\nDETAIL: [Errno 28] No space left on device\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_output_that_goes_nowhere_is_no_riddle(shell: Shell, *, shut: str, status: int, words: str) -> None:
+    """A full disk, a stream that was closed before."""
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m cli sql --product lyra {shut}"],
+        cwd=shell.project.folder,
+        env=shell.project.variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr[: len(words)]) == (status, words)
+    assert done.stderr.count("\n") == (4 if words else 0)
 
 
 def test_a_line_end_behind_the_connection_string_is_no_part_of_it(database: Target) -> None:
