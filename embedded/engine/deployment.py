@@ -17,7 +17,7 @@ from embedded import lock, settings
 from embedded.engine import standing, state, steps
 from embedded.engine.errors import joined
 from embedded.engine.stack import Stack
-from embedded.engine.values import mask
+from embedded.engine.values import is_known, mask
 from embedded.engine.work import Work
 from embedded.events import Report, Result, StepEvent
 
@@ -69,9 +69,8 @@ def _run(stack: Stack, what: Callable[[Work], None], *, dry: bool = False, repor
         with contextlib.closing(work):
             work.save()
     if work.errors:
-        counts = sorted(work.counts.items())
-        done = ", ".join(f"{count} {kind}d" for kind, count in counts if kind != "same") or "nothing"
-        done = "Nothing was changed." if dry else f"Saved in the state: {done}; run again to go on."
+        done = ", ".join(f"{count} {kind}d" for kind, count in sorted(work.counts.items()) if kind != "same")
+        done = "Nothing was changed." if dry else f"Saved in the state: {done or 'nothing'}; run again to go on."
         raise joined(work.errors, done=done)
     return work
 
@@ -98,11 +97,14 @@ def _program(stack: Stack, *, dry: bool, report: Report) -> Work:
 
 
 def _up(stack: Stack) -> Work:
-    """Plan, then do it; where nothing differs, the plan was all."""
+    """Plan, then do it; where nothing is to be done, the plan was all, with what was noted of what stays as it is."""
     told: list[StepEvent] = []
     planned = _program(stack, dry=True, report=told.append)
     before, after = (sorted(found.resources, key=itemgetter("urn")) for found in (stack.snapshot, planned.snapshot()))
-    if before == after and not stack.snapshot.pending:
+    kept, found = ([(item["urn"], item.get("outputs")) for item in items] for items in (before, after))
+    if kept == found and planned.counts.keys() <= {"same"} and is_known(after) and not stack.snapshot.pending:
+        if before != after:
+            stack.save(planned.snapshot())
         for event in told:
             stack.report(event)
         return planned

@@ -133,6 +133,25 @@ def test_aliases_keep_what_was_renamed(toy: Toy, before: str, after: str) -> Non
     assert not toy.run("up").changed
 
 
+def test_other_inputs_that_ask_for_nothing_are_taken_over_from_the_plan(toy: Toy) -> None:
+    """A resource that stays as it is may have other inputs: the program runs once, and the state has them."""
+    program = "open('runs', 'a').write('x')\nThing('a', text='one', remark={!r})\npulumi.export('said', {!r})\n"
+    toy.up(program.format("before", "before"))
+    runs = toy.folder / "runs"
+    runs.unlink()
+    assert toy.up(program.format("after", "before")) == []
+    assert runs.read_text() == "x"
+    assert toy.resources()["a"]["inputs"]["remark"] == "after"
+    state = toy.state_text
+    assert not toy.run("up").changed
+    assert toy.state_text == state
+    runs.unlink()
+    # Outputs are the update's to tell: a program may export something else in a preview.
+    toy.up(program.format("after", "after"))
+    assert runs.read_text() == "xx"
+    assert stackfile.outputs(toy.folder, "dev") == {"said": "after"}
+
+
 def test_ignored_changes_stay_as_they_were(toy: Toy) -> None:
     """`ignore_changes` names properties: the old value stays, the rest is updated."""
     toy.up("Thing('a', text='one', parts={'x': [1, 2], 'y': 1})\n")
