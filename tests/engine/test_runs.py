@@ -61,7 +61,9 @@ def test_delete_before_replace_takes_dependents_along(toy: Toy) -> None:
     """Dependents that a replaced input would replace go first and come back last; others stay."""
     text = "a = Thing('a', kind={kind}, first=True)\nThing('b', kind=a.id, first=True)\nThing('c', text=a.id)\n"
     toy.up(text.format(kind=1))
-    assert toy.up(text.format(kind=2)) == ["delete b", "delete a", "create a", "create b", "update c"]
+    done = toy.up(text.format(kind=2))
+    assert done[:3] == ["delete b", "delete a", "create a"]
+    assert sorted(done[3:]) == ["create b", "update c"]  # they wait for the same, and the SDK asks in threads
 
 
 def test_what_leaves_the_program_is_deleted_in_reverse(toy: Toy) -> None:
