@@ -15,7 +15,7 @@ import logging
 import re
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
     from pulumi import RunError
     from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
     from pulumi.runtime.proto.engine_pb2 import WARNING, LogRequest
-    from pulumi.runtime.settings import ROOT
+    from pulumi.runtime.settings import ROOT, _get_rpc_manager
 
     def execute() -> None:
         runpy.run_path(str(project / "__main__.py"), run_name="__main__")
@@ -70,6 +70,7 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
         ROOT.set(None)
         places: dict[str, Any] = {"organization": "organization", "root_directory": str(project)}
         configure(Settings(config.project, stack, monitor, monitor, dry_run=dry, **places))
+        _get_rpc_manager().rpcs.append(_Together())
         try:
             await run_in_stack(execute)
         finally:
@@ -90,6 +91,24 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
                     runner.close()
     except (Exception, SystemExit) as error:
         raise _in_words(error) from (error if isinstance(error, RunError) else None)
+
+
+class _Together:
+    """Waits for all of a program's outputs together, as the last request that the SDK waits for.
+
+    The SDK itself waits for whichever of them is next, hundreds of times, and looks at hundreds each time.
+    """
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> None:
+        from pulumi.runtime.settings import SETTINGS
+
+        while pending := [task for task in SETTINGS.outputs if not task.done()]:
+            done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+            if any(task.cancelled() or task.exception() for task in done):
+                return  # the SDK finds it, and says so
 
 
 def _in_words(error: BaseException) -> ChatdbError:
