@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cli import loading
+from cli import loading, streams
 from cli.parser import parse
 from infra.errors import ChatdbError, unforeseen
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    _open_streams()
+    streams.open_closed()
     options = parse(sys.argv[1:] if arguments is None else list(arguments))
     module, _, function = options.run.partition(":")
     try:
@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Nothing more can be said to a reader that went away.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence(sys.stdout)
         return UNREAD
     except ImportError as error:
         from cli.requirements import missing
@@ -72,13 +72,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     return status
 
 
-def _open_streams() -> None:
-    """Put the null device where a stream was closed before we began, as a supervisor may do."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
-
-
 def _unwritten(error: Exception) -> ChatdbError | None:
     """Return the error for output that found no room; None for any other."""
     import errno
@@ -86,7 +79,7 @@ def _unwritten(error: Exception) -> ChatdbError | None:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None
     if not full:
         return None
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written finds no room either
+    streams.silence(sys.stdout)  # what is still to be written finds no room either
     return ChatdbError(
         "the output cannot be written",
         detail=str(error),

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cli.targets import require, resolve
 from infra import products
-from infra.connection import connect, explained
+from infra.connection import connect, reading
 from infra.migrations import directory, ledger, planner, runner
 from infra.migrations.errors import BrokenLedgerError
 from infra.migrations.model import LedgerRow
@@ -66,7 +66,7 @@ def _ledger(options: argparse.Namespace, name: str) -> list[LedgerRow]:
     target = resolve(options, name)
     with (
         connect(target) as connection,
-        explained(f"the ledger of {name} cannot be read", target, state="Nothing was changed."),
+        reading(f"the ledger of {name} cannot be read", target),
     ):
         return ledger.read(connection)
 

@@ -15,7 +15,7 @@ from typing import Any
 from cli.progress import Progress
 from cli.targets import resolve, stack_of
 from infra import products
-from infra.connection import Target, connect, explained
+from infra.connection import Target, connect, reading
 from infra.errors import ChatdbError, RefusedError, UnknownNameError
 from infra.migrations import directory, draft_mark, ledger, runner
 from infra.migrations.failures import ProductionError
@@ -114,7 +114,7 @@ def baseline(options: argparse.Namespace) -> None:
     target = resolve(options, product.name)
     migrations = directory.read(product.migrations_folder)
     say = Progress(product, target, quiet=options.json)
-    unread = explained(f"{product.name} cannot be compared", target, state="Nothing was changed.")
+    unread = reading(f"{product.name} cannot be compared", target)
     with connect(target) as connection, unread:
         others = foreign_ledgers.read(connection)
         to = options.to if options.to is not None else _shape(connection, product, migrations)
@@ -195,7 +195,7 @@ def _phrase(options: argparse.Namespace, product: Product) -> str | None:
 
 def _last_stack(target: Target) -> str:
     """Return the stack for which this database was last migrated; empty without one."""
-    unread = explained(f"the ledger of {target.label} cannot be read", target, state="Nothing was changed.")
+    unread = reading(f"the ledger of {target.label} cannot be read", target)
     with connect(target) as connection, unread:
         rows = ledger.read(connection)
     return rows[-1].stack if rows else ""

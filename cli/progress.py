@@ -5,10 +5,10 @@ Called by `cli.migrations`. Standard library alone: with nothing to do, nothing 
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
+from cli import streams
 from infra.connection import Target
 from infra.migrations.model import Event
 from infra.products import Product
@@ -43,7 +43,7 @@ class Progress:
         try:
             print(text, file=self._stream, flush=True)
         except OSError:  # the reader went away, or the disk is full
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            streams.silence(self._stream)
 
     def __call__(self, event: Event) -> None:
         """Take one event."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.targets import require, resolve
 from infra import products, verification
-from infra.connection import connect, explained
+from infra.connection import connect, reading
 from infra.migrations import directory, runner
 
 
@@ -28,7 +28,7 @@ def check(options: argparse.Namespace, name: str) -> verification.Report:
     product = products.load(name)
     target = resolve(options, name)
     status = runner.status(target, directory.read(product.migrations_folder))
-    unread = explained(f"{name} cannot be verified", target, state="Nothing was changed.")
+    unread = reading(f"{name} cannot be verified", target)
     with connect(target) as connection, unread:
         return verification.verify(connection, product, status.version)
 

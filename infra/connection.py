@@ -156,3 +156,8 @@ def explained(what: str, target: Target, *, hint: str = "", state: str = "") -> 
             state=state,
             sqlstate=error.sqlstate or ("08006" if lost else None),
         ) from None
+
+
+def reading(what: str, target: Target) -> contextlib.AbstractContextManager[None]:
+    """Explain what fails inside the block as `explained` does, where the block only reads: nothing was changed."""
+    return explained(what, target, state="Nothing was changed.")

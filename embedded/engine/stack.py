@@ -45,8 +45,8 @@ class Stack:
     def snapshot(self) -> Snapshot:
         """The state as it was before, decrypted; what a killed run was doing is told."""
         salt = state.salt_of(self._deployment)
-        ours = salt in ("", self._vault.salt)
-        vault = self._vault if ours else settings.vault_of(self.project, self.name, salt)
+        same = salt in ("", self._vault.salt)
+        vault = self._vault if same else settings.vault_of(self.project, self.name, salt)
         snapshot = state.decode(self._deployment, vault)
         for resource, kind in snapshot.pending:
             name = f"{resource['type']} {steps.name_of(resource['urn'])}"

@@ -20,10 +20,8 @@ from infra.migrations.failures import LedgerAccessError
 from infra.migrations.model import LedgerRow, Migration
 
 SCHEMA = "chatdb"
-_TABLES = {"chatdb.ledger", "chatdb.head"}
-_TABLES_THERE = (
-    "SELECT name FROM unnest(ARRAY['chatdb.ledger', 'chatdb.head']) AS name WHERE to_regclass(name) IS NOT NULL"
-)
+_TABLES = ("chatdb.ledger", "chatdb.head")
+_THERE = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
 
 
 def read(connection: psycopg.Connection[Any]) -> list[LedgerRow]:
@@ -101,9 +99,9 @@ def require_none(connection: psycopg.Connection[Any], error: psycopg.Error) -> N
 
     if isinstance(error, psycopg.errors.UndefinedColumn):
         raise BrokenLedgerError("chatdb.ledger or chatdb.head", server_message(error), lost="what is missing")
-    there = {name for (name,) in connection.execute(_TABLES_THERE).fetchall()}
+    there = {name for (name,) in connection.execute(_THERE, [list(_TABLES)]).fetchall()}
     if len(there) == 1:
-        (gone,), (left,) = _TABLES - there, there
+        (gone,), (left,) = {*_TABLES} - there, there
         raise BrokenLedgerError(gone, f"the table is not there, and {left} is", lost="the table")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from infra.connection import Target, explained
+from infra.connection import Target, reading
 from infra.migrations import ledger, planner
 from infra.migrations.errors import NoSuchVersionError
 from infra.migrations.failures import ConfirmationError, ProductionError
@@ -28,7 +28,7 @@ def status(target: Target, migrations: Sequence[Migration], *, report: Report = 
         MigrationError: the files and the ledger do not fit.
         ConnectionFailedError: the database is not reached.
     """
-    unread = explained(f"the ledger of {target.label} cannot be read", target, state="Nothing was changed.")
+    unread = reading(f"the ledger of {target.label} cannot be read", target)
     with Session(target, report=report) as session, unread:
         rows = session.first_rows()
     plan = planner.plan(migrations, rows)
@@ -158,9 +158,7 @@ def at_risk(target: Target, migrations: Sequence[Migration], *, to: int) -> tupl
     """
     from infra.migrations import rows_at_risk
 
-    uncounted = explained(
-        f"what a rollback of {target.label} takes cannot be counted", target, state="Nothing was changed."
-    )
+    uncounted = reading(f"what a rollback of {target.label} takes cannot be counted", target)
     with Session(target, report=silent) as session, uncounted:
         plan = planner.plan_back(migrations, session.first_rows(), to=to)
         session.take_role()
