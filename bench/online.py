@@ -5,12 +5,14 @@
     .venv/bin/python -m bench.online --only lyra report    # one product, and the hard case
 
 For each product: its first migration, a million rows in its largest table, then pgbench at a steady rate, first quiet,
-then while the runner applies the other migrations. A change takes little more than a second, of whose 200 transactions
-two are the last hundredth; so each product is measured in several rounds, each on a database made anew, and the
-transactions of all rounds are counted together, the quiet ones as those during the change. Each round begins with a
-checkpoint, so that both stretches lie between two. After that the hard case, once: a reporting session holds a
-transaction open on the table while a column is added, by the runner and by psql. Latencies are pgbench's own, schedule
-lag included.
+then while the runner applies the other migrations, then quiet again, so that a disk that is slow for a while is slow
+for both. After that, to compare with, a session that only computes for as long ("busy"): what any one busy process
+costs the writers on this machine. A change takes little more than a second, of whose 200 transactions two are the last
+hundredth; so each product is measured in several rounds, each on a database made anew, and the transactions of all
+rounds are counted together. Each round begins with a checkpoint, so that all of it lies between two.
+
+At the end the hard case, once: a reporting session holds a transaction open on the table while a column is added, by
+the runner and by psql. Latencies are pgbench's own, schedule lag included.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from infra.migrations.options import Options
 from infra.naming import role_names
 
 RATE = 200  # transactions a second
-QUIET_S = 8  # seconds of writing before anything changes
+QUIET_S = 5  # seconds of writing before anything changes, and again afterwards
 HELD_S = 12  # seconds for which the reporting session holds its transaction
 
 KEYS = "(md5((random() * 999)::int::text))::uuid"
@@ -100,6 +102,11 @@ LOADS = {
         f"{_INSIGHTS} VALUES (gen_random_uuid(), {KEYS}, 'user', 'hello')",
     ),
 }
+COMPUTE = """\
+DO $$
+DECLARE until timestamptz := clock_timestamp() + interval '{} s';
+BEGIN WHILE clock_timestamp() < until LOOP END LOOP; END
+$$"""
 HARD = "report"
 HARD_CASE = (
     "-- migrate:up\nALTER TABLE public.chat_messages ADD COLUMN probe text;\n"
@@ -196,8 +203,32 @@ def product_database(server: ServerFile, name: str, rows: int) -> Iterator[Targe
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(f"bench_{name}")))
 
 
-def measured(target: Target, name: str, folder: Path, change: Callable[[], object]) -> tuple[Latencies, Latencies, str]:
-    """Return the latencies before and during a change, and what failed."""
+@dataclass
+class Felt:
+    """What writers felt.
+
+    Attributes:
+        quiet: Around a change.
+        during: While it was made.
+        busy: While a session computed for as long.
+        failed: What pgbench complained of.
+    """
+
+    quiet: Latencies
+    during: Latencies
+    busy: Latencies
+    failed: str
+
+    def __iadd__(self, other: Felt) -> Felt:
+        self.quiet += other.quiet
+        self.during += other.during
+        self.busy += other.busy
+        self.failed = self.failed or other.failed
+        return self
+
+
+def measured(target: Target, name: str, folder: Path, change: Callable[[], object]) -> Felt:
+    """Return what writers feel of a change."""
     writers = Writers(target, LOADS[name].write, folder)
     writers.await_first()
     quiet_from = time.time()
@@ -205,9 +236,21 @@ def measured(target: Target, name: str, folder: Path, change: Callable[[], objec
     begin = time.time()
     change()
     end = max(time.time(), begin + 1)  # a change of a moment has a second, so that there is something to count
-    time.sleep(1)  # what waited for it ends after it
+    time.sleep(end - time.time() + 1)  # what waited for it ends after it
+    quiet_again = time.time()
+    time.sleep(QUIET_S)
+    computing = time.time()
+    with connect(target) as connection:
+        connection.execute(COMPUTE.format(end - begin).encode())
+    computed = time.time()
+    time.sleep(1)
     writers.stop()
-    return writers.between(quiet_from, begin), writers.between(begin, end), writers.failed
+    return Felt(
+        quiet=Latencies([*writers.between(quiet_from, begin), *writers.between(quiet_again, computing)]),
+        during=writers.between(begin, end),
+        busy=writers.between(computing, computed),
+        failed=writers.failed,
+    )
 
 
 @contextmanager
@@ -230,26 +273,24 @@ def online(server: ServerFile, folder: Path, names: Iterable[str], rows: int, ro
     """Measure these products' own migrations."""
     for name in names:
         migrations = directory.read(products.load(name).migrations_folder)
-        quiet, during, failed = Latencies(), Latencies(), ""
+        felt = Felt(Latencies(), Latencies(), Latencies(), "")
         for _ in range(rounds):
             with product_database(server, name, rows) as target:
-                before, meanwhile, complaint = measured(
+                felt += measured(
                     target,
                     name,
                     folder,
                     lambda t=target, m=migrations: runner.apply(t, m, options=Options()),  # type: ignore[misc]
                 )
-            quiet += before
-            during += meanwhile
-            failed = failed or complaint
-        report(name, quiet, during, failed)
+        report(name, felt)
 
 
-def report(label: str, quiet: Latencies, during: Latencies, failed: str) -> None:
-    """Print what the writers felt before and during a change."""
-    print(f"{label:20} quiet  {quiet}")
-    ratio = during.p99 / quiet.p99
-    print(f"{label:20} during {during}  p99 {ratio:.1f} x quiet, failed: {failed or '0'}", flush=True)
+def report(label: str, felt: Felt) -> None:
+    """Print what the writers felt, a line for each stretch of time."""
+    print(f"{label:20} quiet  {felt.quiet}")
+    ratio, busy = (some.p99 / felt.quiet.p99 for some in (felt.during, felt.busy))
+    print(f"{label:20} during {felt.during}  p99 {ratio:.1f} x quiet, failed: {felt.failed or '0'}")
+    print(f"{label:20} busy   {felt.busy}  p99 {busy:.1f} x quiet", flush=True)
 
 
 def hard_case(server: ServerFile, folder: Path, rows: int) -> None:
@@ -277,8 +318,8 @@ def hard_case(server: ServerFile, folder: Path, rows: int) -> None:
                     how()
 
             change = with_the_report if tool == "chatdb" else (lambda act=with_the_report, how=by_psql: act(how=how))
-            quiet, during, failed = measured(target, "lyra", folder, change)
-        report(f"report {HELD_S} s, {tool}", quiet, during, failed)
+            felt = measured(target, "lyra", folder, change)
+        report(f"report {HELD_S} s, {tool}", felt)
         if said:
             print(f"  the runner said: {said[0]}", flush=True)
 
