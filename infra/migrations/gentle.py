@@ -1,15 +1,24 @@
 """What a session is told before a statement that runs beside writers, so that they feel little of it. Pure.
 
-Called by `online`, and by `infra.role_settings` for what a login may. What writers feel of an index build is its WAL: a
-commit waits until all of it that was written before is on disk (`bench.online`). Compressed it is less, and comes more
-slowly; the build takes half as long again.
+Called by `online` and `transactional`, and by `infra.role_settings` for what a login may. What writers feel, by
+`bench.online`:
 
+- Processes that help, for they take the cores: those of an index build, and since PostgreSQL 18 those that read ahead.
+  Without the latter a table is read in order, and operating systems read ahead by themselves.
+- The WAL of an index build: a commit waits until all of it that was written before is on disk. Compressed it is less,
+  and comes more slowly; the build takes half as long again.
+
+Source: https://www.postgresql.org/docs/18/runtime-config-resource.html#RUNTIME-CONFIG-RESOURCE-IO
 Source: https://www.postgresql.org/docs/18/runtime-config-wal.html#GUC-WAL-COMPRESSION
 """
 
 from __future__ import annotations
 
 GRANTABLE_SINCE = 150_000  # PostgreSQL 15: a superuser may let others set a parameter that is a superuser's
+# One statement, for whatever reads a whole table: it reads by itself.
+ALONE = (
+    "SELECT set_config('effective_io_concurrency', '0', false), set_config('maintenance_io_concurrency', '0', false)"
+)
 
 
 def may_compress(server_version: int) -> str:
@@ -24,14 +33,14 @@ def may_compress(server_version: int) -> str:
 
 
 def settings(server_version: int, role: str) -> str:
-    """Return the statements that say it, for the session and as far as its login may.
+    """Return the statements for an index build, for the session and as far as its login may.
 
     Args:
         server_version: As the server tells it.
         role: The statement that takes the role which the login acts as; in force again afterwards.
     """
     return (
-        "SET max_parallel_maintenance_workers = 0; "  # an index's helpers would take the cores from those who write
+        f"{ALONE}; SET max_parallel_maintenance_workers = 0; "
         "RESET ROLE; SELECT set_config('wal_compression', 'on', false) "
         f"WHERE {may_compress(server_version)} AND current_setting('wal_compression') = 'off'; {role}"
     )

@@ -108,8 +108,9 @@ class _Step:
 
     def _atomically(self, timeout_ms: int, *, begun_before: bool) -> Outcome:
         """Run the statement and its record as one transaction."""
+        alone = f"{gentle.ALONE}; " if self.statement.patient else ""
         outcome = self.session.run(
-            f"{self.session.fresh} BEGIN; SET LOCAL lock_timeout = {timeout_ms}; "
+            f"{self.session.fresh} {alone}BEGIN; SET LOCAL lock_timeout = {timeout_ms}; "
             f"SET LOCAL statement_timeout = {self.options.statement_timeout_ms};\n"
             f"{self.statement.text}\n;\n{self.session.role} {self._progress(done=True)}; COMMIT",
             about=self.migration.name,

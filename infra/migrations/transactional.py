@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 
-from infra.migrations import indexes, ledger, statements
+from infra.migrations import gentle, indexes, ledger, statements
 from infra.migrations.failing import failure, invalid_index
 from infra.migrations.model import Blocker, Direction, Event, Migration
 from infra.migrations.options import Options
@@ -50,7 +50,7 @@ def run_section(
     attempt = 1
     seen: tuple[Blocker, ...] = ()
     while True:
-        opening = _opening(session, options, lock_timeout_ms, durable=durable)
+        opening = _opening(session, options, lock_timeout_ms, durable=durable) + (f"{gentle.ALONE};\n" if long else "")
         outcome = session.run(_transaction(session, opening, section, record), about=migration.name, patient=long)
         if outcome.error is None:
             return
@@ -65,7 +65,7 @@ def run_section(
                 direction,
                 outcome._replace(blockers=seen),
                 opening=len(opening),
-                before=session.fresh_count + 4,
+                before=session.fresh_count + 4 + long,
             )
         session.report(
             Event(

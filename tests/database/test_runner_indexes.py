@@ -64,16 +64,18 @@ def is_built_with(target: Target, settings: str) -> bool:
 
     Args:
         target: An empty database.
-        settings: Helpers, compression, and how many sessions look who is in the way, after a third of a second.
+        settings: Helpers, those that read ahead, compression, and how many sessions look who is in the way, after a
+            third of a second.
     """
     told = with_statement("CREATE INDEX CONCURRENTLY online_idx ON public.table_1 (public.told(id))")
     runner.apply(target, told, options=Options(), to=1)
     with connect(target) as connection:
         connection.execute(
             "CREATE FUNCTION told(id bigint) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN "
-            "PERFORM pg_sleep(0.3); RETURN current_setting('max_parallel_maintenance_workers') || ' ' || "
-            "current_setting('wal_compression') || ' ' || (SELECT count(*) FROM pg_stat_activity "
-            "WHERE application_name = 'chatdb monitor' AND datname = current_database()); END $$; "
+            "PERFORM pg_sleep(0.3); RETURN concat_ws(' ', current_setting('max_parallel_maintenance_workers'), "
+            "current_setting('effective_io_concurrency'), current_setting('wal_compression'), "
+            "(SELECT count(*) FROM pg_stat_activity "
+            "WHERE application_name = 'chatdb monitor' AND datname = current_database())); END $$; "
             "INSERT INTO table_1 VALUES (1, 'a')"
         )
     runner.apply(target, told, options=Options())
@@ -87,7 +89,24 @@ def test_an_index_is_built_by_one_process_with_its_wal_compressed(database: Targ
     with connect(database) as connection:
         assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("2",)
         assert connection.execute("SHOW wal_compression").fetchone() == ("off",)
-    assert is_built_with(database, "0 pglz 0")
+    assert is_built_with(database, "0 0 pglz 0")
+
+
+@pytest.mark.parametrize("options", ["", ONLINE], ids=["in a transaction", "without one"])
+def test_a_constraint_is_validated_by_one_process(database: Target, options: str) -> None:
+    """Nor does it read with others' help: the check itself holds only where that is so."""
+    validated = filename.parse_all(
+        {**tables(1), "0002_v.sql": file("ALTER TABLE table_1 VALIDATE CONSTRAINT alone", "", options=options)}
+    )
+    runner.apply(database, validated, options=Options(), to=1)
+    with connect(database) as connection:
+        assert connection.execute("SHOW effective_io_concurrency").fetchone() != ("0",)
+        connection.execute(
+            "INSERT INTO table_1 VALUES (1, 'a'); ALTER TABLE table_1 ADD CONSTRAINT alone CHECK "
+            "(current_setting('effective_io_concurrency') || current_setting('maintenance_io_concurrency') = '00') "
+            "NOT VALID"
+        )
+    assert runner.apply(database, validated, options=Options()).names == ("0002_v",)
 
 
 @pytest.mark.parametrize(("granted", "compressed"), [(True, "pglz"), (False, "off")])
@@ -103,7 +122,7 @@ def test_a_login_compresses_the_wal_of_a_build_only_where_it_may(
             connection.execute(f'GRANT SET ON PARAMETER wal_compression TO "{admin.username}"')
     with postgres.fresh_database(server, owner) as target:
         login = target.to(user=admin.username, password=admin.password, role=owner)
-        assert is_built_with(login, f"0 {compressed} 0")
+        assert is_built_with(login, f"0 0 {compressed} 0")
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
