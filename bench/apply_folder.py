@@ -1,4 +1,6 @@
-"""Apply a folder of migrations and print how long it took from connecting to the last commit, in seconds.
+"""Apply a folder of migrations and print how long it took, in seconds.
+
+The first line is the time from connecting to the last commit, those that follow the time to the end of each hundred.
 
     PYTHONPATH=. python bench/apply_folder.py FOLDER < target.json
 
@@ -30,16 +32,20 @@ def main() -> int:
 
     target = Target(**json.load(sys.stdin))
     moments: dict[str, float] = {}
+    applied: list[float] = []
 
     def report(event: Event) -> None:
         moments[event.kind] = time.perf_counter()
+        if event.kind == "applied":
+            applied.append(moments["applied"])
 
     try:
         runner.apply(target, directory.read(Path(sys.argv[1])), options=Options(stack="bench"), report=report)
     except ChatdbError as error:
         print(error, file=sys.stderr)
         return 1
-    print(moments.get("applied", moments["connected"]) - moments["connecting"])
+    for moment in (moments.get("applied", moments["connected"]), *applied[99::100]):
+        print(moment - moments["connecting"])
     gc.freeze()
     return 0
 

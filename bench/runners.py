@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 from bench import peers
@@ -62,6 +63,7 @@ def compare(server: ServerFile, folder: Path, count: int, rounds: int) -> None:
     programs = {CHATDB.name: "", PSQL.name: PSQL.install(), **peers.at_hand(timed)}
     runners = [runner for runner in (CHATDB, PSQL, *timed) if runner.name in programs]
     times: dict[str, list[float]] = {CHATDB.name: [], WITHOUT_START: [], **{name: [] for name in programs}}
+    hundreds: list[list[float]] = []
     for runner in runners:
         (folder / runner.name).mkdir()
         runner.write(folder / runner.name, tables(count))
@@ -72,12 +74,17 @@ def compare(server: ServerFile, folder: Path, count: int, rounds: int) -> None:
             took, printed = seconds(command)
             times[runner.name].append(took)
             if runner is CHATDB:
-                times[WITHOUT_START].append(float(printed))
+                whole, *ends = map(float, printed.split())
+                times[WITHOUT_START].append(whole)
+                hundreds.append([end - begin for begin, end in pairwise([0.0, *ends])])
     print(f"applying {count} files (table and index each), median of {rounds}:")
     base = statistics.median(times[CHATDB.name])
     for name, measured in times.items():
         median = statistics.median(measured)
         print(f"  {name:36} {median:7.3f} s   {median / base:5.2f} x   ({min(measured):.3f} to {max(measured):.3f})")
+    if count > 100:
+        medians = (f"{statistics.median(one) * 10:.2f}" for one in zip(*hundreds, strict=True))
+        print(f"  {CHATDB.name}, ms a file in each hundred, the first with connecting: {' '.join(medians)}")
 
 
 def nothing_to_do(server: ServerFile, folder: Path, rounds: int) -> None:
