@@ -15,14 +15,19 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from infra.words import counted
+from infra.words import counted, printable
 
 _TABLES = """\
 SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relkind IN ('r', 'p') AND c.relname = ANY (%s) AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relname = ANY (%s)
+AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 GROUP BY n.nspname, c.relname ORDER BY n.nspname, c.relname"""
+
+# A tool at work holds its ledger, and row security must hide no row from the count. What is asked is a courtesy.
+_CAREFULLY = "SET LOCAL row_security = off; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '5s'"
+UNREAD = "?"
 
 
 class _Tool(NamedTuple):
@@ -89,8 +94,8 @@ class ForeignLedger(NamedTuple):
     Attributes:
         tool: The tool's name.
         table: Its ledger, with the schema.
-        version: The newest version it knows; "none" for an empty ledger, "?" where it may not be read.
-        migrations: How many it knows; 0 where it may not be read.
+        version: The newest version it knows; "none" for an empty ledger, UNREAD where it cannot be read.
+        migrations: How many it knows; 0 where it cannot be read.
     """
 
     tool: str
@@ -99,14 +104,15 @@ class ForeignLedger(NamedTuple):
     migrations: int
 
     def __str__(self) -> str:
-        return f"{self.tool} at {self.version} ({self.table}, {counted(self.migrations, 'row')})"
+        rows = "which cannot be read" if self.version == UNREAD else counted(self.migrations, "row")
+        return printable(f"{self.tool} at {self.version} ({self.table}, {rows})")
 
 
 def read(connection: psycopg.Connection[Any]) -> tuple[ForeignLedger, ...]:
     """Return what the ledgers of other tools in this database say; nothing is changed.
 
     Args:
-        connection: In autocommit mode; a table that its role may not read is named all the same.
+        connection: In autocommit mode; a table that cannot be read is named all the same.
     """
     found: list[ForeignLedger] = []
     names = sorted({tool.table for tool in _TOOLS})
@@ -124,8 +130,13 @@ def sentence(ledgers: tuple[ForeignLedger, ...]) -> str:
 
 
 def _ask(connection: psycopg.Connection[Any], tool: _Tool, table: sql.Identifier) -> tuple[str, int]:
+    """Return version and count; UNREAD for want of a right, within the time, or for other types than the tool's."""
     try:
-        row = connection.execute(sql.SQL(tool.question).format(table)).fetchone()
-    except psycopg.errors.InsufficientPrivilege:
-        return "?", 0
+        with connection.transaction():
+            connection.execute(_CAREFULLY)
+            row = connection.execute(sql.SQL(tool.question).format(table)).fetchone()
+    except psycopg.Error:
+        if connection.closed:
+            raise
+        return UNREAD, 0
     return (row[0] or "none", row[1]) if row else ("none", 0)

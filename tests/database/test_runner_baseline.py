@@ -155,6 +155,60 @@ def test_a_table_that_only_has_such_a_name_is_no_ledger(database: Target) -> Non
     assert (found, foreign_ledgers.sentence(found)) == ((), "")
 
 
+ODD_LEDGERS = {
+    "jsonb": "CREATE TABLE schema_migrations (version jsonb); INSERT INTO schema_migrations VALUES ('{}')",
+    "dirty int": "CREATE TABLE schema_migrations (version bigint, dirty int); "
+    "INSERT INTO schema_migrations VALUES (1, 0)",
+    "success text": "CREATE TABLE flyway_schema_history (installed_rank int, version text, success text); "
+    "INSERT INTO flyway_schema_history VALUES (1, '1', 'yes')",
+}
+
+
+@pytest.mark.parametrize("statements", ODD_LEDGERS.values(), ids=ODD_LEDGERS)
+def test_a_ledger_of_other_types_than_its_tools_stops_nothing(database: Target, statements: str) -> None:
+    """It is named as one that cannot be read, and the connection goes on."""
+    with connect(database) as connection:
+        connection.execute(statements.encode())
+        ((_, _, version, migrations),) = foreign_ledgers.read(connection)
+        assert (version, migrations) == ("?", 0)
+        assert connection.execute("SHOW row_security").fetchall() == [("on",)]
+
+
+def test_a_ledger_that_its_tool_holds_is_not_waited_for(database: Target) -> None:
+    """A migration of the other tool may last for hours."""
+    with connect(database) as connection, connect(database) as tool:
+        connection.execute("CREATE TABLE alembic_version (version_num text)")
+        with tool.transaction():
+            tool.execute("LOCK TABLE alembic_version")
+            found = foreign_ledgers.read(connection)
+    assert found == (ForeignLedger("Alembic", "public.alembic_version", "?", 0),)
+    assert str(found[0]) == "Alembic at ? (public.alembic_version, which cannot be read)"
+
+
+def test_a_ledger_whose_rows_are_hidden_is_not_called_empty(database: Target) -> None:
+    """Row security would leave none to count."""
+    with connect(database) as connection:
+        connection.execute(
+            "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('1'); "
+            "ALTER TABLE alembic_version ENABLE ROW LEVEL SECURITY; CREATE ROLE hidden; "
+            "GRANT SELECT ON alembic_version TO hidden; SET ROLE hidden"
+        )
+        found = foreign_ledgers.read(connection)
+        connection.execute("RESET ROLE; DROP OWNED BY hidden; DROP ROLE hidden")
+    assert found == (ForeignLedger("Alembic", "public.alembic_version", "?", 0),)
+
+
+def test_what_another_tool_wrote_does_not_reach_the_terminal_as_it_is(database: Target) -> None:
+    """ESC would colour or move it, a line end forge a line of ours."""
+    with connect(database) as connection:
+        connection.execute(
+            "CREATE TABLE alembic_version (version_num text); "
+            "INSERT INTO alembic_version VALUES (E'\\x1b[31mred\\nSTATE: é')"
+        )
+        (found,) = foreign_ledgers.read(connection)
+    assert str(found) == r"Alembic at \x1b[31mred\nSTATE: é (public.alembic_version, 1 row)"
+
+
 def test_a_ledger_that_may_not_be_read_is_named_all_the_same(database: Target) -> None:
     """That it is there is evidence enough."""
     with connect(database) as connection:
