@@ -30,6 +30,9 @@ EXISTS (SELECT FROM pg_class AS t JOIN pg_class AS c ON c.relnamespace = t.relna
 JOIN pg_index AS i ON i.indexrelid = c.oid AND i.indrelid = t.oid \
 WHERE t.oid = to_regclass({table}) AND c.relname = {name} AND i.indisvalid)"""
 
+# Whatever psql, the login or the database sets: a text is stored as it stands in the file.
+_FRESH = "RESET ALL;\nSET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\n"
+
 _GUARD = """\
 DO $chatdb$
 BEGIN
@@ -98,7 +101,7 @@ def _transaction(migration: Migration, previous: int, options: Options) -> str:
     """Return a file as one transaction with its ledger row."""
     return (
         f"-- {migration.name}\n"
-        f"RESET ALL;\nBEGIN;\nSET LOCAL lock_timeout = {options.lock_timeout_ms};\n"
+        f"{_FRESH}BEGIN;\nSET LOCAL lock_timeout = {options.lock_timeout_ms};\n"
         f"{_at_version(previous)}"
         f"{migration.up.strip()}\n;\n"
         f"{ledger.append(migration, 'up', **options.signature())};\nCOMMIT;\n"
@@ -109,7 +112,7 @@ def _statement_by_statement(migration: Migration, previous: int, options: Option
     """Return a file whose statements each stand alone, with a record after each."""
     parts = statements.split(migration)
     begin = ledger.begin(migration, "up", len(parts), **options.signature())
-    texts = [f"-- {migration.name}\nRESET ALL;\nBEGIN;\n{_at_version(previous)}{begin};\nCOMMIT;\n"]
+    texts = [f"-- {migration.name}\n{_FRESH}BEGIN;\n{_at_version(previous)}{begin};\nCOMMIT;\n"]
     for statement in parts:
         done_before = _done(migration, statement.number - 1)
         if statement.atomic:

@@ -31,6 +31,8 @@ LOOK_PATIENTLY_S = 1.0  # both, where nobody is held up meanwhile: writers feel 
 NEWS_EVERY_S = 2.0
 TRANSACTION_TIMEOUT_SINCE = 170_000  # PostgreSQL 17
 _WORTH_A_RETRY = ("08001", "08006", "57P03", "53300")
+# The server reads a whole message by what is set when it comes, whatever the message itself sets.
+_READ_BY = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
 
 
 class Outcome(NamedTuple):
@@ -94,6 +96,9 @@ class Session:
         settings = ["RESET ALL", "SET client_encoding = 'UTF8'"]
         if self.connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
             settings.append("SET transaction_timeout = 0")  # it would end the session in the middle of a file
+        if self.connection.info.parameter_status("standard_conforming_strings") != "on":
+            # The login or the database sets it: 'a\\b' would be other text here than where the file was tried.
+            settings.append("SET standard_conforming_strings = on")
         self.fresh = f"{'; '.join(settings)}; {self.role}"
         self.fresh_count = len(settings) + 1
 
@@ -170,6 +175,7 @@ class Session:
         look_after_s = LOOK_SOON_S if self._monitor else LOOK_AFTER_S
         watch = _Watch(LOOK_PATIENTLY_S, LOOK_PATIENTLY_S) if patient else _Watch(look_after_s, LOOK_EVERY_S)
         try:
+            self._set_reading()
             pgconn.send_query(batch.encode())
             while pgconn.flush():
                 _, _, _ = select.select([pgconn.socket], [pgconn.socket], [])
@@ -189,6 +195,12 @@ class Session:
                 self.connection.cancel_safe(timeout=5)
             raise
         return Outcome(done, committed, error, watch.blockers, pgconn.status == pq.ConnStatus.BAD)
+
+    def _set_reading(self) -> None:
+        """Set back what a file, or RESET ALL, has set: it decides how the server reads the message to come."""
+        for name, value in _READ_BY.items():
+            if self.connection.info.parameter_status(name) != value:
+                self.connection.execute(f"SET {name} = '{value}'".encode())
 
     def _next_result(self, watch: _Watch, about: str) -> pq.abc.PGresult | None:
         """Wait for the answer to one statement of a batch, looking who blocks while none comes."""

@@ -132,6 +132,19 @@ def test_what_a_file_sets_for_its_session_does_not_reach_the_next(database: Targ
             connection.execute("DROP ROLE passing")
 
 
+@pytest.mark.parametrize("options", ["", "transaction:false"], ids=["in a transaction", "without one"])
+def test_a_text_is_stored_as_it_stands_in_the_file(database: Target, options: str) -> None:
+    """Whatever the database makes of a backslash, and whatever encoding the statement before has set."""
+    with connect(database) as connection:
+        connection.execute(f'ALTER DATABASE "{database.database}" SET standard_conforming_strings = off')
+    sets = "SET client_encoding = 'LATIN1';\nSET standard_conforming_strings = off;" if options else "SELECT 1;"
+    written = f"{sets}\nINSERT INTO table_1 VALUES (1, 'C:\\new\\'), (2, 'é');"
+    files = {**tables(1), "0002_texts.sql": file(written, options=options)}
+    runner.apply(database, filename.parse_all(files), options=Options())
+    with connect(database) as connection:
+        assert connection.execute("SELECT word FROM table_1 ORDER BY id").fetchall() == [("C:\\new\\",), ("é",)]
+
+
 def test_a_section_that_ends_in_a_comment_is_recorded(database: Target) -> None:
     """What follows the section is not part of its last line."""
     files = {"0001_a.sql": file("CREATE TABLE a (id int) -- no semicolon")}

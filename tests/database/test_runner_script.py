@@ -39,8 +39,8 @@ FILES = {
 MIGRATIONS = filename.parse_all(FILES)
 
 
-def psql(target: Target, text: str, *, stop: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a script through psql as a person would."""
+def psql(target: Target, text: str, *, stop: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a script through psql as a person would; `more` are variables of the environment."""
     return subprocess.run(
         [str(packaged_bin_folder() / "psql"), "--no-psqlrc", "--quiet", f"--set=ON_ERROR_STOP={int(stop)}", "--file=-"],
         input=text,
@@ -54,6 +54,7 @@ def psql(target: Target, text: str, *, stop: bool = True) -> subprocess.Complete
             "PGDATABASE": target.database,
             "PGUSER": target.user,
             "PGPASSWORD": target.password,
+            **more,
         },
     )
 
@@ -137,6 +138,22 @@ def test_a_script_whose_build_fails_is_finished_by_the_runner(database: Target, 
     with connect(database) as connection:
         connection.execute("DELETE FROM table_1 WHERE id = 2")
     assert runner.apply(database, migrations, options=OPTIONS).names == ("0002_online", "0003_b")
+
+
+def test_a_script_is_read_as_it_is_written(database: Target) -> None:
+    """Whatever encoding psql takes the terminal to have, and whatever a database makes of a backslash."""
+    with connect(database) as connection:
+        connection.execute(f'ALTER DATABASE "{database.database}" SET standard_conforming_strings = off')
+    online = file("COMMENT ON COLUMN table_1.word IS 'C:\\';", options="transaction:false")
+    comment = "COMMENT ON TABLE table_1 IS 'é\\';"
+    migrations = filename.parse_all({**tables(1), "0002_a.sql": file(comment), "0003_b.sql": online})
+    done = psql(database, script.script(migrations), PGCLIENTENCODING="LATIN1")
+    assert (done.returncode, done.stderr) == (0, "")
+    with connect(database) as connection:
+        found = connection.execute(
+            "SELECT obj_description('table_1'::regclass), col_description('table_1'::regclass, 2)"
+        )
+        assert found.fetchone() == ("é\\", "C:\\")
 
 
 def test_a_script_does_not_run_beside_a_runner(database: Target) -> None:
