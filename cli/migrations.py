@@ -109,6 +109,7 @@ def baseline(options: argparse.Namespace) -> None:
     where the shape comes from, and are left as they are.
     """
     from infra.migrations import foreign_ledgers
+    from infra.verification import VerificationFailedError
 
     product = products.load(options.product)
     target = resolve(options, product.name)
@@ -133,6 +134,8 @@ def baseline(options: argparse.Namespace) -> None:
     except ChatdbError as error:
         if evidence and evidence not in error.detail:
             error.detail = f"{error.detail}\n{evidence}"
+        if isinstance(error, VerificationFailedError):
+            error.hint = "Mend what is listed so that it is that version, or name the one it has with --to."
         raise
     if options.json:
         found = [{"tool": other.tool, "table": other.table, "version": other.version} for other in others]

@@ -204,7 +204,10 @@ def table_in_the_way(connection: psycopg.Connection[Any], product: Product, *, a
     if all(difference.attribute == "comment" for difference in found):
         hint = "Only comments differ: set them as the migrations do (COMMENT ON …), then run the same command again."
     else:
-        hint = f"Move it away or use another database; {product.name} never builds on a table of another shape."
+        hint = (
+            "Mend what is listed, then run the same command again; or move it away, or use another database: "
+            f"{product.name} never builds on a table of another shape."
+        )
     raise TableInTheWayError(
         f"{tables} {stand} already in another shape than {product.name} has",
         detail=f"{counted(len(found), 'difference')} from version {version:04d}"
@@ -242,7 +245,8 @@ def _check(connection: psycopg.Connection[Any], product: Product, wanted: Prereq
     found = _Found(*row) if row else _Found(False, None, None, False, False, False, "")  # noqa: FBT003
     key = f"{wanted.name}.{wanted.column}"
     why = f"{product.name} points to {key} ({wanted.type}), a table of its application"
-    first = "Run the application's own migrations first; in a stack for trying out, switch stand-ins on."
+    run = "Run the application's own migrations first"
+    first = f"{run}; where it is only for trying out, have stand-ins made: --stand-ins, or the setting standIns: true."
     if not found.schema:
         raise _missing(f"the schema {wanted.schema} does not exist", why, first, "3F000")
     if found.relkind is None:
@@ -250,7 +254,7 @@ def _check(connection: psycopg.Connection[Any], product: Product, wanted: Prereq
     if found.relkind not in ("r", "p"):
         raise _mistyped(f"{wanted.name} is not a table", why, "Name the table behind it: a key needs one.", "42809")
     if found.type is None:
-        raise _missing(f"the table {wanted.name} has no column {wanted.column}", why, first, "42703")
+        raise _missing(f"the table {wanted.name} has no column {wanted.column}", why, f"{run}.", "42703")
     if _family(found.type) != _family(wanted.type):
         raise _mistyped(
             f"{key} is {found.type}, and {product.name} needs {wanted.type}",

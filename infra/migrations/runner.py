@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from infra.connection import Target, reading
 from infra.migrations import ledger, planner
-from infra.migrations.errors import NoSuchVersionError
+from infra.migrations.errors import NoSuchVersionError, label_ranges, ranges
 from infra.migrations.failures import ConfirmationError, ProductionError
 from infra.migrations.model import Event, LedgerRow, Migration, Plan
 from infra.migrations.options import Applied, Hooks, Options, Report, Status, silent
@@ -122,6 +122,7 @@ def baseline(
         NoSuchVersionError: there is no such file, or the ledger holds rows already.
         ChatdbError: what `hooks.verify` raises; nothing was recorded.
     """
+    _up_to(migrations, to)
     run = Run(target, migrations, options, report, hooks or Hooks())
     return run.through_losses(lambda session: _baseline(run, session, to))
 
@@ -140,14 +141,21 @@ def _baseline(run: Run, session: Session, to: int) -> Applied:
 
 def _record_baseline(run: Run, session: Session, to: int) -> list[LedgerRow]:
     """Write one row for each version up to `to`, all in one transaction."""
-    chosen = [migration for migration in run.migrations if migration.version <= to]
-    if not chosen or chosen[-1].version != to:
-        raise NoSuchVersionError(to, "it has no file", "Name a version that has a file.")
+    chosen = _up_to(run.migrations, to)
     rows = [ledger.append(migration, "baseline", **run.options.signature()) for migration in chosen]
     session.execute(f"{session.fresh} BEGIN; {'; '.join(rows)}; COMMIT", about="baseline")
     run.baselined.extend(chosen)
     run.report(Event(kind="baselined", text=f"recorded as applied up to {chosen[-1].name}", migration=chosen[-1].name))
     return ledger.read(session.connection)
+
+
+def _up_to(migrations: Sequence[Migration], to: int) -> list[Migration]:
+    """Return the files up to a version that has one."""
+    chosen = [migration for migration in migrations if migration.version <= to]
+    if not chosen or chosen[-1].version != to:
+        known = label_ranges(ranges(migration.version for migration in migrations)) or "none"
+        raise NoSuchVersionError(to, f"it has no file; there are: {known}", "Name a version that has a file.")
+    return chosen
 
 
 def at_risk(target: Target, migrations: Sequence[Migration], *, to: int) -> tuple[Plan, tuple[RowsAtRisk, ...]]:

@@ -147,7 +147,8 @@ def test_the_third_prerequisite_is_the_users_table(product_database: Make, shell
     assert done.stderr == (
         "the table public.users does not exist\n"
         "DETAIL: robotics points to public.users.id (uuid), a table of its application\n"
-        "HINT: Run the application's own migrations first; in a stack for trying out, switch stand-ins on.\n"
+        "HINT: Run the application's own migrations first; where it is only for trying out, have stand-ins made: "
+        "--stand-ins, or the setting standIns: true.\n"
         "STATE: Nothing was changed.\n"
     )
     with connect(target) as connection:

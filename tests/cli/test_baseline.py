@@ -49,7 +49,7 @@ def test_as_json_it_says_what_was_recorded_and_who_was_there(existing: Target, s
 
 
 def test_another_shape_is_refused_with_each_difference(existing: Target, shell: Shell) -> None:
-    """With a version and without one; nothing is recorded."""
+    """With a version and without one; what to do with the differences is said, and nothing is recorded."""
     with connect(existing) as connection:
         connection.execute("ALTER TABLE chats DROP CONSTRAINT chats_agent_id_fkey, ALTER title TYPE text")
     for arguments in (("--to", "0001"), ()):
@@ -58,6 +58,7 @@ def test_another_shape_is_refused_with_each_difference(existing: Target, shell: 
         assert "foreign key chats_agent_id_fkey on public.chats is missing" in done.stderr
         assert "column public.chats.title: type is text, expected character varying(255)" in done.stderr
         assert "Alembic" in done.stderr
+        assert "HINT: Mend what is listed" in done.stderr
     assert json.loads(shell.run(existing, "status", "--product", "insights", "--json").stdout)["version"] == 0
 
 
@@ -66,6 +67,14 @@ def test_a_newer_version_than_stands_is_refused(existing: Target, shell: Shell) 
     done = shell.run(existing, "baseline", "--product", "insights", "--to", "0002")
     assert done.returncode == 1
     assert "is missing" in done.stderr
+    assert "HINT: Mend what is listed so that it is that version, or name the one it has with --to.\n" in done.stderr
+
+
+def test_a_version_that_there_is_not_is_said_to_be_none(existing: Target, shell: Shell) -> None:
+    """No snapshot is to be made for it."""
+    done = shell.run(existing, "baseline", "--product", "insights", "--to", "9")
+    assert done.returncode == 1
+    assert done.stderr.startswith("cannot go to version 0009\nDETAIL: it has no file; there are: 0001 to 0005\n")
 
 
 def test_a_database_that_is_managed_already_is_refused(product_database: Make, shell: Shell) -> None:

@@ -57,6 +57,7 @@ def test_a_prerequisite_that_will_not_do_is_named_before_anything_runs(
             preflight.check_prerequisites(connection, product)
     assert (type(caught.value).__name__, caught.value.sqlstate) == (error, sqlstate)
     assert caught.value.hint != ""
+    assert ("--stand-ins" in caught.value.hint) == (sqlstate in ("3F000", "42P01"))  # they mend no table that stands
     assert caught.value.state == "Nothing was changed."
 
 

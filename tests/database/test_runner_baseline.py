@@ -68,9 +68,15 @@ def test_a_managed_database_is_not_baselined_again(database: Target) -> None:
 
 @pytest.mark.parametrize("to", [-1, 0, 4])
 def test_a_baseline_needs_a_version_that_has_a_file(database: Target, to: int) -> None:
-    """There is nothing to compare with otherwise."""
-    with pytest.raises(NoSuchVersionError):
-        runner.baseline(database, MIGRATIONS, to=to, options=OPTIONS)
+    """There is nothing to compare with otherwise: those there are are named before anything is compared."""
+
+    def compared(_connection: psycopg.Connection[object], version: int) -> None:
+        raise ChatdbError(f"version {version} has no snapshot")
+
+    with pytest.raises(NoSuchVersionError) as caught:
+        runner.baseline(database, MIGRATIONS, to=to, options=OPTIONS, hooks=Hooks(verify=compared))
+    assert caught.value.detail == "it has no file; there are: 0001 to 0003"
+    assert caught.value.hint == "Name a version that has a file."
 
 
 def test_what_the_hook_before_the_first_adopts_is_not_run(database: Target) -> None:

@@ -275,7 +275,7 @@ def test_a_stack_whose_first_up_never_ended_is_destroyed_where_nothing_is_in_it(
     live.write_stack(stack, half)
     stopped = live.chatdb("up", "--stack", stack, "--yes")
     assert stopped.returncode == 1
-    assert "switch stand-ins on" in stopped.stderr
+    assert "or the setting standIns: true" in stopped.stderr
     refused = live.chatdb(*destroy)
     assert "stack half is protected: it is not destroyed" in refused.stderr
     assert f"insights in {own_server.target('insights').label}: 0 rows" in refused.stderr
