@@ -16,13 +16,16 @@ from infra.migrations.model import Migration
 from infra.migrations.session import Outcome
 from infra.migrations.statements import IndexBuild
 
+_OUTSIDE = "Move it to a migration of its own, whose section is marked `transaction:false`."
 _HINTS = {
     "22P02": "Mend the value in a new run; nothing was stored.",
     "23502": "Fill the empty fields first, then run again.",
     "23503": "Mend the rows that point to nothing, then run again.",
     "23505": "Mend the duplicates that are named, then run the same command again: it goes on here.",
     "23514": "Mend the rows that break the check, then run again.",
+    "25001": _OUTSIDE,
     "25006": READ_ONLY,
+    "2D000": _OUTSIDE,
     "42501": "Connect as a role that may do this: the owner of the objects, or a member of it.",
     "42601": "Mend the file: it is not applied, so it may be changed.",
     "42804": "Give both columns of the key the same type.",

@@ -14,13 +14,16 @@ import time
 import psycopg
 
 from infra.connection import server_message
-from infra.migrations import gentle, indexes, ledger, statements
+from infra.migrations import gentle, indexes, ledger, partitions, statements
 from infra.migrations.failing import invalid_index, other_index, statement_failure
 from infra.migrations.model import Blocker, Direction, Event, LedgerRow, Migration
 from infra.migrations.options import Options
 from infra.migrations.session import LostConnectionError, Outcome, Session
 from infra.migrations.statements import IndexBuild, Statement
 from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE, longer
+
+# The server's word that a statement must stand alone where its text does not tell, as REINDEX of a partitioned table.
+NO_TRANSACTION_ALLOWED = "25001"
 
 
 def run_section(
@@ -41,10 +44,9 @@ def run_section(
         LostConnectionError: the connection broke.
     """
     parts = statements.split(migration, direction)
-    done, begun = (row.statements_done, row.statements_begun) if row else (0, 0)
     if row is None:
         _execute(session, ledger.begin(migration, direction, len(parts), **options.signature()), migration)
-    for statement in parts[done:]:
+    for statement in parts[row.statements_done if row else 0 :]:
         session.report(
             Event(
                 kind="executing",
@@ -54,13 +56,17 @@ def run_section(
                 statements=len(parts),
             )
         )
-        step = _Step(session, migration, direction, options, parts, statement)
-        step.run(begun_before=statement.number <= begun)
+        _Step(session, migration, direction, options, parts, statement, row).run()
     _execute(session, ledger.finish(migration, direction), migration)
 
 
 class _Step:
-    """One statement with its record."""
+    """One statement with its record.
+
+    Attributes:
+        begun_before: Whether an attempt at it has begun already.
+        unanswered: Whether nobody heard what became of the last one: it may have come to its end.
+    """
 
     def __init__(
         self,
@@ -70,6 +76,7 @@ class _Step:
         options: Options,
         parts: tuple[Statement, ...],
         statement: Statement,
+        row: LedgerRow | None,
     ) -> None:
         self.session = session
         self.migration = migration
@@ -77,8 +84,10 @@ class _Step:
         self.options = options
         self.parts = parts
         self.statement = statement
+        self.begun_before = row is not None and statement.number <= row.statements_begun
+        self.unanswered = self.begun_before and not (row and row.error)
 
-    def run(self, *, begun_before: bool) -> None:
+    def run(self) -> None:
         """Run the statement, again where a lock was not to be had, and record it."""
         until = time.monotonic() + self.options.lock_budget_s
         limit_ms = self.options.online_lock_timeout_ms if self.statement.patient else self.options.lock_timeout_ms
@@ -86,11 +95,14 @@ class _Step:
         seen: tuple[Blocker, ...] = ()
         while True:
             run = self._atomically if self.statement.atomic else self._announced
-            outcome = run(timeout_ms, begun_before=begun_before)
+            outcome = run(timeout_ms)
             if outcome.error is None:
                 return
             if outcome.lost:
                 raise LostConnectionError(outcome)
+            if self.statement.atomic and outcome.error.sqlstate == NO_TRANSACTION_ALLOWED:
+                self.statement = self.statement._replace(atomic=False)
+                continue
             seen = outcome.blockers or seen
             if outcome.error.sqlstate not in RETRYABLE or time.monotonic() >= until:
                 self._record_error(outcome.error)
@@ -104,9 +116,9 @@ class _Step:
             time.sleep(0.2 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             if not waited and not self.statement.patient:
                 timeout_ms = longer(timeout_ms, self.options)
-            begun_before = True
+            self.begun_before, self.unanswered = True, False
 
-    def _atomically(self, timeout_ms: int, *, begun_before: bool) -> Outcome:
+    def _atomically(self, timeout_ms: int) -> Outcome:
         """Run the statement and its record as one transaction."""
         alone = f"{gentle.ALONE}; " if self.statement.patient else ""
         outcome = self.session.run(
@@ -120,40 +132,49 @@ class _Step:
             self.session.rollback()
         return outcome
 
-    def _announced(self, timeout_ms: int, *, begun_before: bool) -> Outcome:
+    def _announced(self, timeout_ms: int) -> Outcome:
         """Record that the statement begins, run it alone, record that it is done."""
         about = self.migration.name
-        needed = self.statement.build is None or self._prepare(self.statement.build, begun_before=begun_before)
+        left = self._left_to_run()
         settings = (
             f"{self.session.fresh} {self._progress(done=False)}; SET lock_timeout = {timeout_ms}; "
             f"SET statement_timeout = {self.options.statement_timeout_ms}; "
             f"{gentle.settings(self.session.connection.info.server_version, self.session.role)}"
         )
         outcome = self.session.run(settings, about=about)
-        if outcome.error is None and needed:
-            outcome = self.session.run(self.statement.text, about=about, patient=self.statement.patient)
+        if outcome.error is None and left:
+            outcome = self.session.run(left, about=about, patient=self.statement.patient)
         if outcome.error is None:
             outcome = self.session.run(f"{self.session.fresh} {self._progress(done=True)}", about=about)
         return outcome
 
-    def _prepare(self, index: IndexBuild, *, begun_before: bool) -> bool:
+    def _left_to_run(self) -> str:
+        """Return what is to be run after an earlier attempt: the statement, what ends it, or nothing."""
+        if self.statement.detach and self.begun_before:
+            left = partitions.left_of(self.session.connection, self.statement, self.statement.detach)
+            return left if left or self.unanswered else self.statement.text
+        if self.statement.build and not self._prepare(self.statement.build):
+            return ""
+        return self.statement.text
+
+    def _prepare(self, index: IndexBuild) -> bool:
         """Clear away what an earlier attempt left; return whether the statement is still to be run."""
         connection = self.session.connection
         if index.action == "reindex":
-            for leftover in indexes.leftovers(connection, index) if begun_before else ():
+            for leftover in indexes.leftovers(connection, index) if self.begun_before else ():
                 self._clear(leftover)
             return True
         found = indexes.find(connection, index)
         if found is None:
-            return index.action == "create" or not begun_before
+            return index.action == "create" or not self.unanswered
         if index.action == "drop":
             return True
         if not found.valid:
-            if not (begun_before and found.same_table):
+            if not (self.begun_before and found.same_table):
                 raise invalid_index(self.migration, index)
             self._clear(found)
             return True
-        if not (begun_before or index.if_not_exists):
+        if not (self.begun_before or index.if_not_exists):
             return True  # the server says that it stands already
         if not (found.same_table and indexes.is_as_written(connection, found, self.statement, index)):
             raise other_index(self.migration, found.label, found.definition)

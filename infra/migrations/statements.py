@@ -44,6 +44,13 @@ class IndexBuild(NamedTuple):
     if_not_exists: bool
 
 
+class Detach(NamedTuple):
+    """A partition that a statement detaches concurrently, and its table: each a name, after its schema if need be."""
+
+    partition: tuple[str, ...]
+    table: tuple[str, ...]
+
+
 class Statement(NamedTuple):
     """One statement of a section.
 
@@ -54,6 +61,7 @@ class Statement(NamedTuple):
         atomic: Whether it may share a transaction with its record.
         patient: Whether it may wait long for its lock, because nobody is held up behind it.
         build: The index it builds (`create`), drops (`drop`) or builds again (`reindex`) concurrently.
+        detach: The partition it detaches concurrently.
     """
 
     number: int
@@ -62,6 +70,7 @@ class Statement(NamedTuple):
     atomic: bool
     patient: bool
     build: IndexBuild | None
+    detach: Detach | None
 
 
 def split(migration: Migration, direction: str = "up") -> tuple[Statement, ...]:
@@ -80,7 +89,7 @@ def split(migration: Migration, direction: str = "up") -> tuple[Statement, ...]:
         text = section[start:end]
         line = first_line + section.count("\n", 0, start)
         atomic = _needs_no_transaction(node) is None and not _may_commit(node, text)
-        statements.append(Statement(number, text, line, atomic, _patient(node), _index_build(node)))
+        statements.append(Statement(number, text, line, atomic, _patient(node), _index_build(node), _detach(node)))
     return tuple(statements)
 
 
@@ -215,9 +224,7 @@ def _needs_no_transaction(node: Any) -> str | None:
             return "CREATE DATABASE" if type(node).__name__ == "CreatedbStmt" else "DROP DATABASE"
         case "CreateTableSpaceStmt" | "DropTableSpaceStmt":
             return "CREATE or DROP TABLESPACE"
-        case "AlterTableStmt" if any(
-            type(command.def_).__name__ == "PartitionCmd" and command.def_.concurrent for command in node.cmds
-        ):
+        case "AlterTableStmt" if _detach(node):
             return "DETACH PARTITION CONCURRENTLY"
     return None
 
@@ -244,7 +251,7 @@ def _patient(node: Any) -> bool:
         case "ReindexStmt":
             return _reindexes_concurrently(node)
         case "AlterTableStmt":
-            return all(command.subtype.name == "AT_ValidateConstraint" for command in node.cmds)
+            return bool(_detach(node)) or all(command.subtype.name == "AT_ValidateConstraint" for command in node.cmds)
         case "VacuumStmt":
             return not any(option.defname == "full" for option in node.options or ())
         case "RefreshMatViewStmt":
@@ -267,6 +274,18 @@ def _index_build(node: Any) -> IndexBuild | None:
             name, schema = node.relation.relname, node.relation.schemaname or ""
             return IndexBuild("reindex", schema, name if index else "", "" if index else name, if_not_exists=False)
     return None
+
+
+def _detach(node: Any) -> Detach | None:
+    """Return the partition that a statement detaches concurrently; it does nothing else then."""
+    if type(node).__name__ == "AlterTableStmt" and type(node.cmds[0].def_).__name__ == "PartitionCmd":
+        command = node.cmds[0].def_
+        return Detach(_name(command.name), _name(node.relation)) if command.concurrent else None
+    return None
+
+
+def _name(relation: Any) -> tuple[str, ...]:
+    return (relation.schemaname, relation.relname) if relation.schemaname else (relation.relname,)
 
 
 def _described(node: Any) -> IndexBuild:

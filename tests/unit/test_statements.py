@@ -49,7 +49,7 @@ KINDS = {
     "vacuum full": ("VACUUM (FULL) t", False, False),
     "analyze": ("ANALYZE t", True, True),
     "update": ("UPDATE t SET a = 1", True, True),
-    "detach": ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", False, False),
+    "detach": ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", False, True),
     "procedure": ("CALL p()", False, False),
     "block": ("DO $$ BEGIN PERFORM 1; END $$", True, False),
     "block that commits": ("DO $$ BEGIN COMMIT; END $$", False, False),
