@@ -122,7 +122,7 @@ def hint_for(sqlstate: str | None, target: Target) -> str:
         case "55P03":
             return "Another session holds the lock: let it end, or run the command again."
         case "57014":
-            return "The statement ran into its timeout: raise it, or run when there is less load."
+            return "The statement ran into statement_timeout: raise it for this login, or run when there is less load."
         case "42P01":
             return "Create the missing table first."
         case "42P07" | "42710":

@@ -8,12 +8,12 @@ Source: https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-AC
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 
+from infra import spelling
 from infra.access import queries
 from infra.access.declared import Declared, declare
 from infra.access.drift import Drift, find
@@ -60,22 +60,11 @@ def read(connection: psycopg.Connection[Any], *, owner: str) -> Access:
         owner: Role whose default privileges are told even where PostgreSQL's own hold.
     """
     major = connection.info.server_version // 10000
-    with same_moment(connection):
+    with spelling.alike(connection):
         roles = connection.execute(queries.ROLES).fetchall()
         members = connection.execute(queries.MEMBERSHIPS).fetchall()
         rows = connection.execute(queries.grants(major), {"owner": owner}).fetchall()
     return _assemble(connection.info.dbname, major, roles, members, rows)
-
-
-@contextlib.contextmanager
-def same_moment(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Read with an empty search_path, so that PostgreSQL writes each name with its schema; then set the old one."""
-    with connection.transaction():
-        query = "SELECT current_setting('search_path'), set_config('search_path', '', true)"
-        row = connection.execute(query).fetchone()
-        yield
-        # Within the caller's transaction the setting would stay until its end.
-        connection.execute("SELECT set_config('search_path', %s, true)", row[:1] if row else ("",))
 
 
 def _assemble(

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from infra.access.reading import same_moment
+from infra import spelling
 from infra.audit.model import GROUND, SEVERITIES, Finding, Report, Rule, Unchecked
 from infra.audit.rules import RULES
 from infra.migrations import snapshot
@@ -40,7 +40,7 @@ def audit(
     findings: list[Finding] = []
     held: list[Rule] = []
     unchecked: list[Unchecked] = []
-    with same_moment(connection):
+    with spelling.alike(connection):
         asked = [rule for rule in rules if rule.since <= major]
         answers = _ask(connection, asked, parameters)
         for rule in rules:

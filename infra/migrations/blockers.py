@@ -22,9 +22,27 @@ _HOLDS = """\
 JOIN pg_locks AS l USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
 AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid"""
+# What a lock is on.
+_LOCK = (
+    "{0}.locktype, {0}.database, {0}.relation, {0}.page, {0}.tuple, {0}.virtualxid, {0}.transactionid, {0}.classid, "
+    "{0}.objid, {0}.objsubid"
+)
 HOLDER = _COLUMNS + _HOLDS
-# Asked once, not for each session that the view shows: each time it holds the lock manager up.
-BLOCKING = _COLUMNS + "JOIN (SELECT DISTINCT unnest(pg_blocking_pids(%s)) AS pid) AS b USING (pid) ORDER BY 4 DESC"
+# Asked once, not for each session that the view shows: each time it holds the lock manager up. It gives 0 for a
+# prepared transaction, which has no session: those are found by the lock that ours waits for, and named by their gid.
+BLOCKING = f"""\
+WITH waiting (pid) AS MATERIALIZED (SELECT %s::integer),
+     b AS MATERIALIZED (SELECT DISTINCT unnest(pg_blocking_pids(pid)) AS pid FROM waiting)
+{_COLUMNS} JOIN b USING (pid)
+UNION ALL
+SELECT DISTINCT 0, p.owner, p.gid, extract(epoch FROM clock_timestamp() - p.prepared)::float8, 'prepared', ''
+FROM pg_prepared_xacts AS p
+JOIN pg_locks AS own ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.transactionid = p.transaction
+JOIN pg_locks AS held ON held.pid IS NULL AND held.virtualtransaction = own.virtualtransaction
+JOIN pg_locks AS wanted ON NOT wanted.granted AND wanted.pid = (SELECT pid FROM waiting)
+                       AND ROW({_LOCK.format("wanted")}) IS NOT DISTINCT FROM ROW({_LOCK.format("held")})
+WHERE (SELECT bool_or(pid = 0) FROM b)
+ORDER BY 4 DESC"""  # noqa: S608 - composed of the constants above
 STILL_THERE = _COLUMNS + "WHERE a.pid = ANY (%s) AND a.xact_start IS NOT NULL ORDER BY 4 DESC"
 
 _QUERY_LENGTH = 120  # characters: one line of a terminal

@@ -8,13 +8,13 @@ Source: https://www.postgresql.org/docs/18/catalogs.html
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from infra import spelling
 from infra.migrations.comparison import Difference as Difference
 from infra.migrations.comparison import differences as differences
 
@@ -206,7 +206,7 @@ def read(connection: psycopg.Connection[Any], *, schema: str, tables: Sequence[s
             functions.
     """
     parameters = {"schema": schema, "tables": None if tables is None else list(tables)}
-    with _no_search_path(connection):
+    with spelling.alike(connection):
         rows = connection.execute(_QUERY, parameters).fetchall()
     return _assemble(schema, rows)
 
@@ -240,14 +240,3 @@ def _assemble(schema: str, rows: Sequence[tuple[str, str, str, dict[str, Any]]])
         if table in catalogue["tables"]:
             catalogue["tables"][table][kind][name] = body
     return catalogue
-
-
-@contextlib.contextmanager
-def _no_search_path(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Read with an empty search_path, so that PostgreSQL writes each name with its schema; then set the old one."""
-    with connection.transaction():
-        query = "SELECT current_setting('search_path'), set_config('search_path', '', true)"
-        row = connection.execute(query).fetchone()
-        yield
-        # Within the caller's transaction the setting would stay until its end.
-        connection.execute("SELECT set_config('search_path', %s, true)", row[:1] if row else ("",))

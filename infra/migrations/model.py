@@ -111,14 +111,14 @@ class Plan(NamedTuple):
 
 
 class Blocker(NamedTuple):
-    """A session that holds what we wait for.
+    """A session, or a prepared transaction, that holds what we wait for.
 
     Attributes:
-        pid: Its process id on the server.
+        pid: Its process id on the server; 0 for a prepared transaction, which has none.
         user: Its role.
-        application: Its application_name.
+        application: Its application_name; a prepared transaction's gid.
         age_s: Age of its transaction in seconds (of its session where it has none).
-        state: As in pg_stat_activity: "active", "idle in transaction".
+        state: As in pg_stat_activity: "active", "idle in transaction"; "prepared".
         query: Its latest statement, shortened, literals masked.
     """
 
@@ -130,6 +130,10 @@ class Blocker(NamedTuple):
     query: str
 
     def __str__(self) -> str:
+        if not self.pid:
+            gid = self.application.replace("'", "''")
+            ends = f"only COMMIT PREPARED '{gid}' or ROLLBACK PREPARED '{gid}' ends it"
+            return f"a prepared transaction of {self.user}, {self.age_s:.0f} s old: {ends}"
         application = f" ({self.application})" if self.application else ""
         return f"pid {self.pid}, {self.user}{application}, {self.state} for {self.age_s:.0f} s: {self.query}"
 

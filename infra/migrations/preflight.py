@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from infra import products
+from infra import products, spelling
 from infra.connection import server_message
 from infra.errors import ChatdbError, DatabaseError
 from infra.migrations import catalogue, foreign_ledgers, snapshot
@@ -241,7 +241,8 @@ def _require_ownership(
 
 def _check(connection: psycopg.Connection[Any], product: Product, wanted: Prerequisite) -> None:
     parameters = {"schema": wanted.schema, "table": wanted.table, "column": wanted.column}
-    row = connection.execute(_LOOK, parameters).fetchone()
+    with spelling.alike(connection):
+        row = connection.execute(_LOOK, parameters).fetchone()
     found = _Found(*row) if row else _Found(False, None, None, False, False, False, "")  # noqa: FBT003
     key = f"{wanted.name}.{wanted.column}"
     why = f"{product.name} points to {key} ({wanted.type}), a table of its application"

@@ -9,7 +9,7 @@ import pytest
 
 from infra import products
 from infra.connection import Target, connect
-from infra.migrations import preflight, runner, snapshot
+from infra.migrations import catalogue, preflight, runner, snapshot
 from tests.support.documents import NAMES, migrate, migrations, run_section
 
 PREREQUISITES = [
@@ -69,6 +69,27 @@ def test_every_key_that_postgresql_takes_is_taken(
     with connect(target) as connection:
         connection.execute(prepare.encode())
     assert migrate(target, name, to=1).version == 1
+
+
+def test_a_login_that_has_names_and_values_written_otherwise_finds_the_same(
+    product_database: Callable[..., Target],
+) -> None:
+    """Names come back in quotes, dates in another order, for such a login alone."""
+    target, product = product_database("storefront"), products.load("storefront")
+    odd = {"quote_all_identifiers": "on", "DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata", "bytea_output": "escape"}
+    with connect(target) as connection:
+        for name, value in odd.items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        preflight.check_prerequisites(connection, product)
+        connection.execute(
+            "CREATE TABLE odd (text varchar(3) DEFAULT 'a', at timestamptz DEFAULT '2026-11-26 01:00+00', raw bytea "
+            "DEFAULT '\\x00ff')"
+        )
+        found = catalogue.read(connection, schema="public", tables=["odd"])
+        kept = {name: connection.execute("SELECT current_setting(%s)", (name,)).fetchone() for name in odd}
+    with connect(target) as plain:
+        assert catalogue.read(plain, schema="public", tables=["odd"]) == found
+    assert kept == {name: (value,) for name, value in odd.items()}
 
 
 def test_a_table_of_the_applications_needs_two_grants(product_database: Callable[..., Target]) -> None:

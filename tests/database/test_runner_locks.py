@@ -10,12 +10,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from infra.connection import Target, connect
 from infra.migrations import blockers, filename, runner
 from infra.migrations.failures import LockWaitError
 from infra.migrations.model import Event
 from infra.migrations.options import Options
+from tests.support import postgres
 from tests.support.migration_files import file, tables
 
 QUERY = "SELECT word, 'a secret' FROM table_1 WHERE id = 4711"
@@ -69,6 +71,43 @@ def test_the_blocker_is_named_behind_a_pooler_in_session_mode_too(
         with pytest.raises(LockWaitError) as caught:
             runner.apply(pooled(database, mode="session"), filename.parse_all(with_column()), options=budget)
     assert f"in the way: pid {pid}, {database.user} (report)" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "online",
+    [
+        pytest.param("", id="transactional"),
+        pytest.param("CREATE INDEX CONCURRENTLY by_more ON table_1 (id);", id="index"),
+    ],
+)
+def test_a_prepared_transaction_in_the_way_is_named_though_no_session_holds_it(online: str) -> None:
+    """pg_blocking_pids gives 0 for it; without its gid nobody could end it."""
+    change = {"0002_change.sql": file(online, "", options="transaction:false")} if online else {}
+    migrations = filename.parse_all({**tables(1), **(change or with_column())})
+    events: list[Event] = []
+    with (
+        postgres.running_server(settings={"max_prepared_transactions": "2"}) as server,
+        postgres.fresh_database(server) as database,
+    ):
+        runner.apply(database, filename.parse_all(tables(1)), options=Options())
+        with connect(database) as other:
+            for gid, table in [("of no table", "pg_class"), ("app's order", "table_1")]:
+                other.execute("BEGIN")
+                other.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE".encode())
+                other.execute(sql.SQL("PREPARE TRANSACTION {}").format(gid))
+
+            def end_it(event: Event) -> None:
+                events.append(event)
+                if event.kind == "waiting":
+                    other.execute("ROLLBACK PREPARED 'app''s order'")
+
+            budget = Options(lock_timeout_ms=400, lock_budget_s=30)
+            applied = runner.apply(database, migrations, options=budget, report=end_it)
+            other.execute("ROLLBACK PREPARED 'of no table'")
+    (waiting,) = (event for event in events if event.kind == "waiting")
+    assert f"waits for a prepared transaction of {database.user}, " in waiting.text
+    assert waiting.text.endswith("only COMMIT PREPARED 'app''s order' or ROLLBACK PREPARED 'app''s order' ends it")
+    assert applied.version == 2
 
 
 def test_once_the_blocker_has_ended_the_file_is_applied(database: Target) -> None:

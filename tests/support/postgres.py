@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,12 +35,15 @@ def unique(prefix: str) -> str:
 
 
 @contextlib.contextmanager
-def own_server(bin_folder: Path | None = None, *, folder: Path | None = None) -> Iterator[EmbeddedServer]:
+def own_server(
+    bin_folder: Path | None = None, *, folder: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[EmbeddedServer]:
     """Give a server that a test may start, stop and kill; it ends, too, where this process is killed in the block.
 
     Args:
         bin_folder: PostgreSQL's programs; the packaged ones where None.
         folder: An empty folder for it, removed afterwards; a new one where None.
+        settings: What postgresql.conf says beside what is quick.
     """
     folder = folder or Path(tempfile.mkdtemp(prefix="chatdb-tests-"))
     folder.chmod(0o755)  # the account that runs PostgreSQL passes through it
@@ -54,15 +57,18 @@ def own_server(bin_folder: Path | None = None, *, folder: Path | None = None) ->
         start_new_session=True,
     )
     try:
-        yield EmbeddedServer(folder / "server", bin_folder=bin_folder, settings=UNSAFE_BUT_QUICK)
+        conf = {**UNSAFE_BUT_QUICK, **(settings or {})}
+        yield EmbeddedServer(folder / "server", bin_folder=bin_folder, settings=conf)
     finally:
         watcher.communicate()
 
 
 @contextlib.contextmanager
-def running_server(bin_folder: Path | None = None) -> Iterator[ServerFile]:
+def running_server(
+    bin_folder: Path | None = None, *, settings: Mapping[str, str] | None = None
+) -> Iterator[ServerFile]:
     """Run a new server for the length of the block."""
-    with own_server(bin_folder) as server:
+    with own_server(bin_folder, settings=settings) as server:
         yield server.start()
 
 
