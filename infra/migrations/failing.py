@@ -14,7 +14,6 @@ from infra.migrations.errors import MigrationError, SyntaxMistakeError
 from infra.migrations.failures import InvalidIndexError, LockWaitError, MigrationFailedError
 from infra.migrations.model import Migration
 from infra.migrations.session import Outcome
-from infra.migrations.statements import IndexBuild
 
 _OUTSIDE = "Move it to a migration of its own, whose section is marked `transaction:false`."
 _HINTS = {
@@ -103,9 +102,8 @@ def _error(
     )
 
 
-def invalid_index(migration: Migration, index: IndexBuild) -> InvalidIndexError:
+def invalid_index(migration: Migration, name: str) -> InvalidIndexError:
     """Return the error for `IF NOT EXISTS` over an index that is INVALID and not of our making."""
-    name = f"{index.schema}.{index.name}" if index.schema else index.name
     return InvalidIndexError(
         f"migration {migration.name} finds an INVALID index {name} that it did not make",
         detail="an attempt that was cut short has left it unusable; IF NOT EXISTS would take it for a finished one",

@@ -8,11 +8,13 @@ Source: https://www.postgresql.org/docs/18/sql-createindex.html#SQL-CREATEINDEX-
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
+from infra.migrations.ddl import quoted
 from infra.migrations.statements import IndexBuild, Statement
 
 _BY_TABLE = """\
@@ -31,8 +33,17 @@ _LEFTOVERS = """\
 SELECT n.nspname, c.relname, i.indisvalid, true, pg_get_indexdef(c.oid)
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$'
-AND i.indrelid IN (SELECT unnest(ARRAY[t.oid, t.reltoastrelid]) FROM pg_class AS t
-    WHERE t.oid = coalesce((SELECT indrelid FROM pg_index WHERE indexrelid = to_regclass(%s)), to_regclass(%s)))"""
+AND i.indrelid IN (SELECT unnest(ARRAY[t.oid, t.reltoastrelid]) FROM pg_class AS t WHERE {scope})"""
+_OF_DATABASE = "true"
+_OF_SCHEMA = "t.relnamespace = to_regnamespace(%(name)s)"
+_OF_TABLE = """\
+t.oid IN (WITH named AS (
+    SELECT coalesce((SELECT indrelid FROM pg_index WHERE indexrelid = to_regclass(%(name)s)), to_regclass(%(name)s))
+        AS oid)
+SELECT oid FROM named UNION SELECT relid FROM named, pg_partition_tree(oid))"""
+
+
+_NOT_ON_A_COPY = (errors.UndefinedColumn, errors.UndefinedFunction, errors.UndefinedTable)
 
 
 class Found(NamedTuple):
@@ -51,8 +62,8 @@ class Found(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its qualified name for people."""
-        return f"{self.schema}.{self.name}"
+        """Its qualified name for people, in quotes where SQL needs them."""
+        return quoted(self.schema, self.name)
 
 
 def find(connection: psycopg.Connection[Any], index: IndexBuild) -> Found | None:
@@ -65,9 +76,12 @@ def find(connection: psycopg.Connection[Any], index: IndexBuild) -> Found | None
 
 
 def leftovers(connection: psycopg.Connection[Any], index: IndexBuild) -> list[Found]:
-    """Return the INVALID `_ccnew` and `_ccold` indexes that REINDEX CONCURRENTLY left on the table."""
-    name = _regclass(index.schema, index.name or index.table)
-    return [Found(*row) for row in connection.execute(_LEFTOVERS, (name, name))]
+    """Return the INVALID `_ccnew` and `_ccold` indexes that REINDEX CONCURRENTLY left on what it names."""
+    if index.name or index.table:
+        scope, name = _OF_TABLE, _regclass(index.schema, index.name or index.table)
+    else:
+        scope, name = (_OF_SCHEMA, _regclass("", index.schema)) if index.schema else (_OF_DATABASE, "")
+    return [Found(*row) for row in connection.execute(_LEFTOVERS.format(scope=scope).encode(), {"name": name})]
 
 
 def drop(found: Found) -> str:
@@ -79,19 +93,30 @@ def is_as_written(connection: psycopg.Connection[Any], found: Found, statement: 
     """Return whether an index is what its statement asks for.
 
     PostgreSQL spells the definition of the statement itself: the same index is made on an empty copy of the table,
-    inside a transaction that is rolled back, and the two definitions are compared.
+    inside a transaction that is rolled back, and the two definitions are compared. One that cannot be made on a copy,
+    as of a function that takes the table's rows, is not known to be it.
     """
     from pglast import parse_sql
-    from pglast.ast import RangeVar
+    from pglast.ast import RangeVar, String
     from pglast.enums import OnCommitAction  # noqa: F401 - loads the enumerations that the printer needs
     from pglast.stream import RawStream
+    from pglast.visitors import Visitor
+
+    class WithoutTable(Visitor):
+        """Takes the table's name away from its columns: the copy has another."""
+
+        def visit_ColumnRef(self, _ancestors: Any, column: Any) -> None:  # noqa: N802 - pglast calls it by this name
+            if isinstance(column.fields[-1], String):
+                column.fields = column.fields[-1:]
 
     node: Any = parse_sql(statement.text)[0].stmt
     node.concurrent = False
     node.if_not_exists = False
     node.relation = RangeVar(schemaname="chatdb", relname="probe", inh=True, relpersistence="p")
+    WithoutTable()(node)
     table = sql.SQL(_regclass(index.schema, index.table))
-    with connection.transaction(force_rollback=True):
+    row = None
+    with contextlib.suppress(*_NOT_ON_A_COPY), connection.transaction(force_rollback=True):
         connection.execute(sql.SQL("CREATE TABLE chatdb.probe (LIKE {})").format(table))
         connection.execute(RawStream()(node))
         row = connection.execute(

@@ -171,7 +171,7 @@ class _Step:
             return True
         if not found.valid:
             if not (self.begun_before and found.same_table):
-                raise invalid_index(self.migration, index)
+                raise invalid_index(self.migration, found.label)
             self._clear(found)
             return True
         if not (self.begun_before or index.if_not_exists):
@@ -183,7 +183,13 @@ class _Step:
     def _clear(self, found: indexes.Found) -> None:
         text = f"{self.migration.name}: dropping the INVALID index {found.label} of an attempt that was cut short"
         self.session.report(Event(kind="recovering", text=text, migration=self.migration.name))
-        _execute(self.session, indexes.drop(found), self.migration)
+        try:
+            _execute(self.session, indexes.drop(found), self.migration)
+        except psycopg.errors.InsufficientPrivilege:
+            if found.schema != "pg_toast":
+                raise
+            text = f"{self.migration.name}: {found.label} stays and costs each write: let a superuser drop it"
+            self.session.report(Event(kind="recovering", text=text, migration=self.migration.name))
 
     def _progress(self, *, done: bool, error: str = "") -> str:
         number = self.statement.number

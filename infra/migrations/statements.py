@@ -35,7 +35,10 @@ _ENDS_TRANSACTIONS = re.compile(r"\b(?:commit|rollback)\b", re.IGNORECASE)
 
 
 class IndexBuild(NamedTuple):
-    """An index that a statement builds, drops or builds again; `schema` is empty where the statement names none."""
+    """An index that a statement builds, drops or builds again; `schema` is empty where the statement names none.
+
+    A statement that builds the indexes of a table, a schema or the whole database again names no more than that.
+    """
 
     action: str
     schema: str
@@ -269,9 +272,12 @@ def _index_build(node: Any) -> IndexBuild | None:
         case "DropStmt" if node.concurrent:
             parts = [part.sval for part in node.objects[0]]
             return IndexBuild("drop", parts[-2] if len(parts) > 1 else "", parts[-1], "", bool(node.missing_ok))
-        case "ReindexStmt" if _reindexes_concurrently(node) and node.relation is not None:
+        case "ReindexStmt" if _reindexes_concurrently(node):
             index = node.kind.name == "REINDEX_OBJECT_INDEX"
-            name, schema = node.relation.relname, node.relation.schemaname or ""
+            schema = node.name or "" if node.kind.name == "REINDEX_OBJECT_SCHEMA" else ""
+            name = ""
+            if node.relation is not None:
+                name, schema = node.relation.relname, node.relation.schemaname or ""
             return IndexBuild("reindex", schema, name if index else "", "" if index else name, if_not_exists=False)
     return None
 

@@ -41,7 +41,7 @@ def run_section(
     for index in statements.indexes_if_not_exists(migration, direction):
         found = indexes.find(session.connection, index)
         if found is not None and not found.valid:
-            raise invalid_index(migration, index)
+            raise invalid_index(migration, found.label)
     long = statements.patient(migration, direction)
     lock_timeout_ms = options.online_lock_timeout_ms if long else min(FIRST_LOCK_TIMEOUT_MS, options.lock_timeout_ms)
     section = migration.up if direction == "up" else migration.down

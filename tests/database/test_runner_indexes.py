@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import psycopg
 import pytest
 
 from embedded.server import ServerFile
@@ -200,6 +201,35 @@ def test_a_build_that_was_done_but_not_recorded_counts_as_done(database: Target,
         assert connection.execute("SELECT 'online_idx'::regclass::oid").fetchone() == oid
 
 
+SPELLED = {
+    "with the table's name": "(lower(table_1.word), (public.table_1.id + 1)) WHERE table_1.id > 5",
+    "with capitals": '(lower(word)) INCLUDE ("id")',
+}
+
+
+@pytest.mark.parametrize("columns", SPELLED.values(), ids=SPELLED)
+def test_an_index_is_known_however_its_columns_are_spelled(database: Target, columns: str) -> None:
+    """It was built, and the run was killed before the record."""
+    build = f'CREATE INDEX CONCURRENTLY "Online idx" ON public.table_1 {columns}'
+    migrations = with_statement(build)
+    begin_second_statement(database, migrations)
+    with connect(database) as connection:
+        connection.execute(build)
+    assert runner.apply(database, migrations, options=Options()).names == ("0002_online",)
+
+
+def test_an_index_over_whole_rows_is_not_known_to_be_ours(database: Target) -> None:
+    """It cannot be made on a copy of the table: named, with what to do."""
+    build = "CREATE INDEX CONCURRENTLY online_idx ON table_1 (told(table_1))"
+    migrations = with_statement(build)
+    begin_second_statement(database, migrations)
+    with connect(database) as connection:
+        connection.execute("CREATE FUNCTION told(table_1) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'")
+        connection.execute(build)
+    with pytest.raises(InvalidIndexError, match="finds another index named"):
+        runner.apply(database, migrations, options=Options())
+
+
 OTHERS = {
     "another column": "CREATE INDEX online_idx ON table_1 (id)",
     "unique": "CREATE UNIQUE INDEX online_idx ON table_1 (lower(word)) WHERE id > 5",
@@ -243,6 +273,16 @@ def test_an_invalid_index_that_is_not_ours_fails_the_step(database: Target, vari
     assert runner.apply(database, migrations, options=Options()).names == ("0002_online",)
 
 
+def test_an_invalid_index_with_capitals_is_named_as_sql_takes_it(database: Target) -> None:
+    """The statement of the hint runs as it stands."""
+    migrations = with_statement('CREATE INDEX CONCURRENTLY "Online" ON table_1 (word)')
+    runner.apply(database, migrations, options=Options(), to=1)
+    leave_invalid(database, '"Online"')
+    with pytest.raises(InvalidIndexError) as caught:
+        runner.apply(database, migrations, options=Options())
+    assert caught.value.hint == 'Drop it, then run again: DROP INDEX CONCURRENTLY public."Online";'
+
+
 def test_if_not_exists_over_an_invalid_index_fails_a_transactional_file_too(database: Target) -> None:
     """The server would skip it with a notice."""
     migrations = with_statement("CREATE INDEX IF NOT EXISTS online_idx ON table_1 (word)", options="")
@@ -271,10 +311,13 @@ def test_a_drop_of_what_was_never_there_fails(database: Target) -> None:
         assert caught.value.sqlstate == "42704"
 
 
-@pytest.mark.parametrize("what", ["INDEX CONCURRENTLY table_1_word_idx", "TABLE CONCURRENTLY table_1"])
+REINDEXED = ["INDEX CONCURRENTLY table_1_word_idx", "TABLE CONCURRENTLY table_1", "SCHEMA CONCURRENTLY public"]
+
+
+@pytest.mark.parametrize("what", [*REINDEXED, "DATABASE CONCURRENTLY {}"])
 def test_what_a_reindex_left_behind_is_named_and_cleared_away(database: Target, what: str) -> None:
     """An INVALID _ccnew index costs every writer until somebody drops it."""
-    migrations = with_statement(f"REINDEX {what}")
+    migrations = with_statement(f"REINDEX {what.format(database.database)}")
     begin_second_statement(database, migrations)
     leave_invalid(database, "table_1_word_idx_ccnew")
     events: list[Event] = []
@@ -283,6 +326,29 @@ def test_what_a_reindex_left_behind_is_named_and_cleared_away(database: Target, 
         "0002_online: dropping the INVALID index public.table_1_word_idx_ccnew of an attempt that was cut short"
     ]
     assert indexes(database) == {"table_1_pkey": True, "table_1_word_idx": True}
+
+
+def test_what_a_reindex_left_and_the_owner_may_not_drop_is_named(server: ServerFile) -> None:
+    """The index of a table's long values is in a schema that is a superuser's alone."""
+    owner = postgres.unique("owner")
+    with connect(server.target()) as connection:
+        connection.execute(f'CREATE ROLE "{owner}"')
+    with postgres.fresh_database(server, owner) as target:
+        migrations = with_statement("REINDEX TABLE CONCURRENTLY table_1")
+        begin_second_statement(target.to(role=owner), migrations)
+        with connect(target) as reader, connect(target) as other:
+            reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            reader.execute("SELECT * FROM table_1")
+            other.execute("SET statement_timeout = '300ms'")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                other.execute("REINDEX TABLE CONCURRENTLY table_1")
+        events: list[Event] = []
+        runner.apply(target.to(role=owner), migrations, options=Options(), report=events.append)
+        told = [event.text for event in events if event.kind == "recovering"]
+        assert len(told) == 4
+        assert told[-1].startswith("0002_online: pg_toast.pg_toast_")
+        assert told[-1].endswith("_index_ccnew stays and costs each write: let a superuser drop it")
+        assert indexes(target) == {"table_1_pkey": True, "table_1_word_idx": True}
 
 
 def test_a_statement_that_may_share_a_transaction_runs_exactly_once(database: Target) -> None:

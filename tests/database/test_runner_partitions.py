@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from infra.connection import Target, connect
-from infra.migrations import filename, ledger, runner, statements
+from infra.migrations import filename, ledger, runner
 from infra.migrations.failures import MigrationFailedError
 from infra.migrations.model import Migration
 from infra.migrations.options import Options
@@ -28,6 +28,24 @@ DETACH = "ALTER TABLE public.parted DETACH PARTITION parted_1 CONCURRENTLY"
 def with_statement(text: str, *, options: str = ONLINE) -> tuple[Migration, ...]:
     """Return a partitioned table's file and one more with this statement."""
     return filename.parse_all({**PARTITIONED, "0002_online.sql": file(f"{text};", "", options=options)})
+
+
+def begun(target: Target, migrations: tuple[Migration, ...]) -> None:
+    """Put the ledger where a run leaves it that was killed while the statement ran."""
+    runner.apply(target, migrations, options=Options(), to=1)
+    with connect(target) as connection:
+        connection.execute(ledger.begin(migrations[1], "up", 1))
+        connection.execute(ledger.progress(migrations[1], "up", begun=1, done=0, total=1, digest=""))
+
+
+def leave_pending(target: Target) -> None:
+    """Cut a detach short while it waits for a reader."""
+    with connect(target) as reader, connect(target) as other:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM parted")
+        other.execute("SET statement_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            other.execute(DETACH)
 
 
 def is_detached(target: Target) -> bool:
@@ -67,11 +85,7 @@ def test_a_partition_is_detached_while_somebody_reads_it(database: Target) -> No
 def test_a_detach_that_was_cut_short_is_brought_to_its_end(database: Target, far: str) -> None:
     """The server refuses the same statement once the partition is pending, or detached."""
     migrations = with_statement(DETACH)
-    runner.apply(database, migrations, options=Options(), to=1)
-    parts = statements.split(migrations[1])
-    with connect(database) as connection:
-        connection.execute(ledger.begin(migrations[1], "up", len(parts)))
-        connection.execute(ledger.progress(migrations[1], "up", begun=1, done=0, total=1, digest=""))
+    begun(database, migrations)
     if far == "pending":
         leave_pending(database)
     elif far == "done":
@@ -82,16 +96,6 @@ def test_a_detach_that_was_cut_short_is_brought_to_its_end(database: Target, far
     assert is_detached(database)
 
 
-def leave_pending(target: Target) -> None:
-    """Cut a detach short while it waits for a reader."""
-    with connect(target) as reader, connect(target) as other:
-        reader.execute("BEGIN")
-        reader.execute("SELECT * FROM parted")
-        other.execute("SET statement_timeout = '300ms'")
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            other.execute(DETACH)
-
-
 def test_a_detach_of_what_is_no_partition_fails_each_time(database: Target) -> None:
     """It is not taken for one that was done and not recorded."""
     migrations = with_statement("ALTER TABLE parted DETACH PARTITION nowhere CONCURRENTLY")
@@ -99,3 +103,16 @@ def test_a_detach_of_what_is_no_partition_fails_each_time(database: Target) -> N
         with pytest.raises(MigrationFailedError) as caught:
             runner.apply(database, migrations, options=Options())
         assert caught.value.sqlstate == "42P01"
+
+
+def test_what_a_reindex_left_on_a_partition_is_cleared_away(database: Target) -> None:
+    """Named is the partitioned table; built again were the indexes of its partitions."""
+    migrations = with_statement("REINDEX TABLE CONCURRENTLY parted")
+    begun(database, migrations)
+    with connect(database) as connection:
+        connection.execute("INSERT INTO parted VALUES (1), (1)")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("CREATE UNIQUE INDEX CONCURRENTLY parted_1_id_idx_ccnew ON parted_1 (id)")
+    runner.apply(database, migrations, options=Options())
+    with connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM pg_index WHERE NOT indisvalid").fetchone() == (0,)

@@ -75,6 +75,8 @@ BUILDS = {
     "drop": ("DROP INDEX CONCURRENTLY s.i", IndexBuild("drop", "s", "i", "", if_not_exists=False)),
     "reindex index": ("REINDEX INDEX CONCURRENTLY s.i", IndexBuild("reindex", "s", "i", "", if_not_exists=False)),
     "reindex table": ("REINDEX TABLE CONCURRENTLY t", IndexBuild("reindex", "", "", "t", if_not_exists=False)),
+    "reindex schema": ("REINDEX SCHEMA CONCURRENTLY s", IndexBuild("reindex", "s", "", "", if_not_exists=False)),
+    "reindex database": ("REINDEX DATABASE CONCURRENTLY", IndexBuild("reindex", "", "", "", if_not_exists=False)),
     "plain": ("CREATE INDEX i ON t (a)", None),
 }
 
