@@ -21,6 +21,9 @@ from infra.migrations.model import LedgerRow, Migration
 
 SCHEMA = "chatdb"
 _TABLES = ("chatdb.ledger", "chatdb.head")
+_OWNER = """
+SELECT quote_ident(pg_get_userbyid(nspowner)), quote_ident(current_user) FROM pg_namespace
+WHERE nspname = %s AND NOT pg_has_role(nspowner, 'USAGE')"""
 _THERE = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
 
 
@@ -37,7 +40,7 @@ def read(connection: psycopg.Connection[Any]) -> list[LedgerRow]:
         require_none(connection, error)
         return []
     except psycopg.errors.InsufficientPrivilege as error:
-        raise access_error(error) from None
+        raise access_error(error, connection) from None
 
 
 def standing_of(records: Sequence[Any]) -> tuple[list[LedgerRow], bool]:
@@ -82,7 +85,7 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
     try:
         connection.execute(ledger_sql.CREATE)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise access_error(error) from None
+        raise access_error(error, connection) from None
 
 
 def require_none(connection: psycopg.Connection[Any], error: psycopg.Error) -> None:
@@ -105,12 +108,25 @@ def require_none(connection: psycopg.Connection[Any], error: psycopg.Error) -> N
         raise BrokenLedgerError(gone, f"the table is not there, and {left} is", lost="the table")
 
 
-def access_error(error: psycopg.Error) -> LedgerAccessError:
-    """Return the error for a role that may not use the ledger."""
+def access_error(error: psycopg.Error, connection: psycopg.Connection[Any]) -> LedgerAccessError:
+    """Return the error for a role that may not use the ledger.
+
+    Args:
+        error: What the role was refused with.
+        connection: As that role, outside a transaction.
+    """
+    hint = "Connect as the role that owns the database (or act as it), or as the one that migrated it before."
+    owned = connection.execute(_OWNER, [SCHEMA]).fetchone()
+    if owned:
+        owner, role = owned
+        things = (f"SCHEMA {SCHEMA}", *(f"TABLE {table}" for table in _TABLES))
+        handed = " ".join(f"ALTER {thing} OWNER TO {role};" for thing in things)
+        hint = f"Connect as {owner}, whose it is (or act as it); where {role} is to migrate, as an administrator: "
+        hint += handed
     return LedgerAccessError(
         "the ledger chatdb.ledger cannot be used",
         detail=server_message(error),
-        hint="Connect as the role that owns the database (or act as it), or as the one that migrated it before.",
+        hint=hint,
         state="Nothing was changed.",
         sqlstate=error.sqlstate,
     )

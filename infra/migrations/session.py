@@ -143,7 +143,7 @@ class Session:
             return []
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
             self.take_role()
-            raise ledger.access_error(error) from None
+            raise ledger.access_error(error, self.connection) from None
 
     def take_role(self) -> None:
         """Act as the target's role, with fresh settings.

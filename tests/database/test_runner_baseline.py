@@ -9,10 +9,12 @@ from infra.connection import Target, connect
 from infra.errors import ChatdbError
 from infra.migrations import filename, foreign_ledgers, runner
 from infra.migrations.errors import NoSuchVersionError
+from infra.migrations.failures import LedgerAccessError
 from infra.migrations.foreign_ledgers import ForeignLedger
 from infra.migrations.model import Plan
 from infra.migrations.options import Hooks, Options
 from tests.support.migration_files import tables
+from tests.support.postgres import unique
 
 MIGRATIONS = filename.parse_all(tables(3))
 OPTIONS = Options(stack="dev")
@@ -77,6 +79,24 @@ def test_a_baseline_needs_a_version_that_has_a_file(database: Target, to: int) -
         runner.baseline(database, MIGRATIONS, to=to, options=OPTIONS, hooks=Hooks(verify=compared))
     assert caught.value.detail == "it has no file; there are: 0001 to 0003"
     assert caught.value.hint == "Name a version that has a file."
+
+
+def test_what_another_role_recorded_is_handed_over_by_what_the_refusal_says(database: Target) -> None:
+    """A superuser records the baseline, and the owner of the tables is to go on."""
+    owner = unique("goes_on")
+    with connect(database) as connection:
+        connection.execute(f"CREATE ROLE {owner}; GRANT CREATE ON SCHEMA public TO {owner}".encode())
+    by_hand(database.to(role=owner), 1)
+    runner.baseline(database, MIGRATIONS, to=1, options=OPTIONS)
+    with pytest.raises(LedgerAccessError) as caught:
+        runner.apply(database.to(role=owner), MIGRATIONS, options=OPTIONS)
+    said, _, statements = caught.value.hint.partition(", as an administrator: ")
+    assert said == f"Connect as {database.user}, whose it is (or act as it); where {owner} is to migrate"
+    with connect(database) as connection:
+        connection.execute(statements.encode())
+    assert runner.apply(database.to(role=owner), MIGRATIONS, options=OPTIONS).names == ("0002_table_2", "0003_table_3")
+    with connect(database) as connection:
+        connection.execute(f"DROP OWNED BY {owner}; DROP ROLE {owner}".encode())
 
 
 def test_what_the_hook_before_the_first_adopts_is_not_run(database: Target) -> None:
