@@ -118,10 +118,10 @@ def baseline(options: argparse.Namespace) -> None:
     unread = reading(f"{product.name} cannot be compared", target)
     with connect(target) as connection, unread:
         others = foreign_ledgers.read(connection)
+        evidence = foreign_ledgers.sentence(others)
+        if evidence:
+            say.line(evidence)
         to = options.to if options.to is not None else _shape(connection, product, migrations)
-    evidence = foreign_ledgers.sentence(others)
-    if evidence:
-        say.line(evidence)
     try:
         done = runner.baseline(
             target,

@@ -87,9 +87,13 @@ def test_a_database_that_is_managed_already_is_refused(product_database: Make, s
 
 
 def test_an_empty_database_has_nothing_to_record(product_database: Make, shell: Shell) -> None:
-    """The whole error."""
-    done = shell.run(product_database("lyra"), "baseline", "--product", "lyra")
+    """The whole error, after who was here: it may be the other tool's database that is the wrong one."""
+    target = product_database("lyra")
+    with connect(target) as connection:
+        connection.execute(ALEMBIC)
+    done = shell.run(target, "baseline", "--product", "lyra")
     assert done.returncode == 1
+    assert done.stdout.endswith(f"\n{EVIDENCE}\n")
     assert done.stderr == (
         "there is nothing of lyra to record\n"
         "DETAIL: none of its tables stands: public.chat_messages\n"
