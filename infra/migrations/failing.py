@@ -5,8 +5,6 @@ Called by `transactional` and `online` after the server has answered.
 
 from __future__ import annotations
 
-import psycopg
-
 from infra.connection import server_message
 from infra.connection_failures import READ_ONLY
 from infra.migrations import statements
@@ -63,12 +61,15 @@ def failure(
     parts = _split(migration, direction)
     if not line and 0 < number <= len(parts):
         line = parts[number - 1].line
-    if error.sqlstate == "42601" and not line:
-        # The parser ran past the end of the section: something in it is not closed.
-        line = _unclosed(migration, direction)
+    words = server_message(error)
+    if error.sqlstate == "42601":
+        words = statements.cut(words)
+        if not line and (mistake := _unclosed(migration, direction)):
+            # The parser ran past the end of the section: something in it is not closed.
+            line, words = mistake.line, mistake.detail
     number = number if 0 < number <= len(parts) else 0
     state = f"failed {migration.label} at line {line}" if line else f"failed {migration.label} at its end"
-    return _error(migration, direction, error, outcome, line=line, number=number, state=state)
+    return _error(migration, direction, words, outcome, line=line, number=number, state=state)
 
 
 def statement_failure(
@@ -78,15 +79,18 @@ def statement_failure(
     error = outcome.error
     assert error is not None  # noqa: S101 - the callers have looked
     state = f"failed {migration.label} at line {statement.line}"
-    return _error(migration, direction, error, outcome, line=statement.line, number=statement.number, state=state)
+    words = server_message(error)
+    return _error(migration, direction, words, outcome, line=statement.line, number=statement.number, state=state)
 
 
 def _error(
-    migration: Migration, direction: str, error: psycopg.Error, outcome: Outcome, *, line: int, number: int, state: str
+    migration: Migration, direction: str, words: str, outcome: Outcome, *, line: int, number: int, state: str
 ) -> MigrationFailedError:
+    error = outcome.error
+    assert error is not None  # noqa: S101 - the callers have looked
     where = f"at line {line}" if line else "at its end"
     what = "" if direction == "up" else " while rolling back"
-    detail = f"{migration.name}.sql:{line}: {server_message(error)}" if line else server_message(error)
+    detail = f"{migration.name}.sql:{line}: {words}" if line else words
     if outcome.blockers:
         detail += f"; in the way: {'; '.join(map(str, outcome.blockers))}"
     kind = LockWaitError if error.sqlstate == "55P03" else MigrationFailedError
@@ -120,13 +124,13 @@ def other_index(migration: Migration, name: str, definition: str) -> InvalidInde
     )
 
 
-def _unclosed(migration: Migration, direction: str) -> int:
-    """Return the line on which a string or comment begins that is not closed, 0 where it is not known."""
+def _unclosed(migration: Migration, direction: str) -> SyntaxMistakeError | None:
+    """Return the string or comment that is not closed, None where it is not known."""
     try:
         statements.split(migration, direction)
     except SyntaxMistakeError as mistake:
-        return mistake.line
-    return 0
+        return mistake
+    return None
 
 
 def _split(migration: Migration, direction: str) -> tuple[statements.Statement, ...]:

@@ -28,8 +28,8 @@ from infra.migrations.model import Migration
 _NAME = re.compile(r"(\d{4,9})_[a-z0-9][a-z0-9_]*\.sql", re.ASCII)
 _MARKER = re.compile(r"^--[ \t]*migrate:([^ \t\r\n]*)[ \t]*([^\r\n]*?)[ \t]*\r?$", re.MULTILINE)
 _OPTIONS = {"": True, "transaction:true": True, "transaction:false": False}
-# The first thing that is neither white space nor a comment. Nested block comments do not matter for that.
-_FIRST_CODE = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/|;)*", re.DOTALL)
+_BLANK = re.compile(r"(?:\s+|--[^\n]*|;)*")
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
 
 
 def parse(file: str, text: str) -> Migration:
@@ -118,8 +118,20 @@ def raise_all(mistakes: list[MigrationError]) -> None:
 
 def has_code(section: str) -> bool:
     """Return whether a section holds more than white space, comments and semicolons."""
-    match = _FIRST_CODE.match(section)
-    return match is not None and match.end() < len(section)
+    return _code_at(section) < len(section)
+
+
+def _code_at(text: str) -> int:
+    """Return where the first thing stands that is neither white space nor a comment; block comments may be nested."""
+    begin = at = depth = 0
+    while True:
+        if depth == 0 and (blank := _BLANK.match(text, at)):
+            begin = at = blank.end()
+        edge = _BLOCK_EDGE.search(text, at) if depth or text.startswith("/*", at) else None
+        if edge is None:
+            return begin
+        depth += 1 if edge[0] == "/*" else -1
+        at = edge.end()
 
 
 def _sections(name: str, text: str) -> tuple[tuple[int, int, bool], tuple[int, bool]]:
@@ -145,6 +157,5 @@ def _sections(name: str, text: str) -> tuple[tuple[int, int, bool], tuple[int, b
     up, down = found["up"], found["down"]
     before = text[: up[0]]
     if has_code(before):
-        code = _FIRST_CODE.match(before)
-        raise StrayTextError(name, before.count("\n", 0, code.end() if code else 0) + 1)
+        raise StrayTextError(name, before.count("\n", 0, _code_at(before)) + 1)
     return (up[1], down[0], up[2]), (down[1], down[2])

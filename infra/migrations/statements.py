@@ -199,7 +199,14 @@ def _refused_by_scan(migration: Migration, section: str, first_line: int) -> lis
 def _syntax_mistake(migration: Migration, section: str, first_line: int, error: Exception) -> SyntaxMistakeError:
     reason, location = (*error.args, None, None)[:2]
     position = location if isinstance(location, int) else 0
-    return SyntaxMistakeError(migration.name, first_line + section.count("\n", 0, position), str(reason))
+    line = first_line + section.count("\n", 0, position)
+    return SyntaxMistakeError(migration.name, line, cut(str(reason)))
+
+
+def cut(reason: str) -> str:
+    """Return the parser's words without the lines that follow: near a quote that is not closed, it names all."""
+    words, more, _ = reason.partition("\n")
+    return f'{words}…"' if more else words
 
 
 def _needs_no_transaction(node: Any) -> str | None:

@@ -116,6 +116,8 @@ def test_an_error_names_the_line_of_the_file(
     error = caught.value
     assert (error.line, error.statement, error.sqlstate) == (line, statement, sqlstate)
     assert error.message == f"migration 0001_a failed at {f'line {line}' if line else 'its end'}"
+    # Where a quote is not closed, the words go on to the end of the message, with what we send behind the file.
+    assert ("unterminated" in error.detail, "chatdb" in error.detail) == ("open" in up, False)
 
 
 def test_what_a_file_sets_for_its_session_does_not_reach_the_next(database: Target) -> None:

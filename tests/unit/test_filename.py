@@ -169,6 +169,22 @@ def test_a_bad_text_is_refused(text: str, kind: type[errors.MigrationError], sen
     assert str(caught.value) == sentence + UNCHANGED
 
 
+CODE = {
+    "": False,
+    " -- one\n;\n/* two */ ": False,
+    "/* a /* nested */ one */": False,
+    "/* a /* nested */ one */ SELECT 1": True,
+    "/* one /* that */ is not closed": True,
+    "/* one */" * 3000: False,
+}
+
+
+@pytest.mark.parametrize(("text", "code"), CODE.items(), ids=[text[:20] for text in CODE])
+def test_comments_are_told_from_statements_as_the_server_does(text: str, *, code: bool) -> None:
+    """Above the first section only comments may stand, nested ones too."""
+    assert filename.has_code(text) is code
+
+
 def test_all_mistakes_are_told_together() -> None:
     """One round of mending is enough."""
     with pytest.raises(errors.SeveralMistakesError) as caught:
