@@ -25,6 +25,11 @@ FIELDS = ("host", "port", "database", "user", "sslmode")
 _OWN = {"host", "port", "dbname", "user", "password", "sslmode", "sslrootcert", "connect_timeout", "application_name"}
 # SQLAlchemy and its like write the driver into the scheme; libpq knows no such scheme.
 _DRIVER = re.compile(r"^(postgres(?:ql)?)\+\w+(?=://)")
+_QUOTED = re.compile(r"""^(["'])(.*)\1$""", re.DOTALL)
+# An @ behind the first slash: the password before it was taken for host, port and database.
+_CUT_SHORT = re.compile(r"\w+://[^/?]*/[^?]*@")
+# What libpq says of a parameter that it does not know: Prisma's schema, asyncpg's ssl.
+_UNKNOWN = re.compile(r'^invalid URI query parameter: "(\w+)"$')
 
 
 def is_asked_for(options: argparse.Namespace) -> bool:
@@ -34,7 +39,7 @@ def is_asked_for(options: argparse.Namespace) -> bool:
 
 def in_environment() -> bool:
     """Return whether a variable names a database."""
-    return any(os.environ.get(name) for name in (*URL_VARIABLES, *LIBPQ_VARIABLES))
+    return any(os.environ.get(name, "").strip() for name in (*URL_VARIABLES, *LIBPQ_VARIABLES))
 
 
 def direct(options: argparse.Namespace) -> Target | None:
@@ -44,7 +49,7 @@ def direct(options: argparse.Namespace) -> Target | None:
     fields = {name: str(value) for name in FIELDS if (value := getattr(options, name, None))}
     url = options.url or ""
     if not url and not fields:
-        url = next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), "")
+        url = next((url for name in URL_VARIABLES if (url := os.environ.get(name, "").strip())), "")
     return from_url(url, owner=options.owner or "", **fields)
 
 
@@ -65,14 +70,15 @@ def from_url(url: str, *, owner: str = "", **fields: str) -> Target:
 
     from infra.connection import Target
 
+    # A variable that was read out of a file often ends with its line end, or still has its quotes.
+    url = _DRIVER.sub(r"\1", _QUOTED.sub(r"\2", url.strip()))
     try:
-        # A variable that was read out of a file often ends with its line end.
-        parts = {key: str(value) for key, value in conninfo_to_dict(_DRIVER.sub(r"\1", url.strip())).items()}
+        parts = {key: str(value) for key, value in conninfo_to_dict(url).items()}
         if service := parts.pop("service", ""):
             os.environ["PGSERVICE"] = service
         known = {entry.keyword.decode(): entry.val.decode() for entry in pq.Conninfo.get_defaults() if entry.val}
-    except ProgrammingError:
-        raise _unreadable("It is neither a postgresql:// URL nor libpq's key=value form") from None
+    except ProgrammingError as error:
+        raise _unreadable(_mistake(url, str(error))) from None
     except UnicodeError:
         raise _unreadable("It, or a PG* variable, holds bytes that are no UTF-8 text") from None
     if "database" in fields:
@@ -84,7 +90,9 @@ def from_url(url: str, *, owner: str = "", **fields: str) -> Target:
     if "," in whole.get("host", "") + port:
         raise _unreadable("It names several servers, and one is to be migrated")
     if not (port.isdecimal() and 0 < int(port) < 65536):
-        raise _unreadable(f"Its port is {port!r}, no number from 1 to 65535")
+        raise _unreadable("Its port is no number from 1 to 65535")
+    if "@" in parts.get("host", "").lstrip("@") or _CUT_SHORT.match(url):
+        raise _unreadable("Its password, or another part, holds a character that ends it")
     timeout = whole.get("connect_timeout", "")
     return Target(
         host=whole.get("host") or whole.get("hostaddr") or "localhost",
@@ -100,10 +108,19 @@ def from_url(url: str, *, owner: str = "", **fields: str) -> Target:
     )
 
 
+def _mistake(url: str, text: str) -> str:
+    """Return what libpq found wrong with a connection string, in words that repeat nothing of a password."""
+    unknown = _UNKNOWN.match(text)
+    if unknown and "@" not in url.partition("?")[2]:
+        return f"It has the parameter {unknown[1]}, which is a driver's own: TLS is asked for by sslmode"
+    return "It is neither a postgresql:// URL nor libpq's key=value form"
+
+
 def _unreadable(why: str) -> ConnectionFailedError:
     return ConnectionFailedError(
         "the connection string cannot be read",
         detail=f"{why}; it may hold a password, so it is not shown.",
-        hint="Give it as postgresql://user:password@host:5432/database?sslmode=require",
+        hint="Give it as postgresql://user:password@host:5432/database?sslmode=require, with @ : / ? # % in the "
+        "password percent-encoded: %40 %3A %2F %3F %23 %25.",
         state="Nothing was changed.",
     )

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _SQLSTATES = {
     "password authentication failed": "28P01",
     "PAM authentication failed": "28P01",
-    "no password supplied": "28P01",
     "no pg_hba.conf entry": "28000",
     "does not exist": "3D000",
     "permission denied for database": "42501",
@@ -42,23 +41,41 @@ _PRIMARY = "Name the server that takes writes, and a login without default_trans
 READ_ONLY = f"This session only reads. {_PRIMARY}"
 _OPTION = "Mend that option, which the connection string, a PG* variable or ALTER ROLE … SET gives."
 _STANDBY = "Name a standby, or leave target_session_attrs out of the connection string."
-# By libpq's words what they say of TLS and of the connection string; these count over the SQLSTATE, which is not given.
+_NO_TLS = (
+    "Turn TLS on in the server (ssl = on); only for a server on this very machine, set sslMode to prefer. sslmode is "
+    "{sslmode}."
+)
+_NO_CA = (
+    "Name the file of the CA that signed the server's certificate: chatdb:sslRootCert, or sslrootcert in a connection "
+    "string."
+)
+_STRANGER = (
+    "Find out who answers at {host}:{port}: the CA in sslRootCert did not sign its certificate. Name the CA that did "
+    "only where you know it."
+)
+# By libpq's words what they say of TLS and of the connection string, first; 08001 alone is worth another try.
 _BY_WORDS = {
-    "session is read-only": _PRIMARY,
-    "is in hot standby mode": _PRIMARY,
-    "is not in hot standby mode": _STANDBY,
-    "session is not read-only": _STANDBY,
-    ' value: "': _OPTION,
-    'for parameter "': _OPTION,
-    "unrecognized configuration parameter": _OPTION,
-    "does not support SSL": "Turn TLS on in the server (ssl = on); only for a server on this very machine, set sslMode "
-    "to prefer. sslmode is {sslmode}.",
-    "no encryption": "Set sslMode to require or stricter: the server takes this login by TLS alone. It is {sslmode}.",
-    "root certificate file": "Name the file of the CA that signed the server's certificate: chatdb:sslRootCert, or "
-    "sslrootcert in a connection string.",
-    "certificate verify failed": "Find out who answers at {host}:{port}: the CA in sslRootCert did not sign its "
-    "certificate. Name the CA that did only where you know it.",
-    "does not match host name": "Connect by a name that the server's certificate has, in place of {host}.",
+    "session is read-only": ("08001", _PRIMARY),
+    "is in hot standby mode": ("08001", _PRIMARY),
+    "is not in hot standby mode": ("08001", _STANDBY),
+    "session is not read-only": ("08001", _STANDBY),
+    ' value: "': ("22023", _OPTION),
+    'for parameter "': ("22023", _OPTION),
+    "unrecognized configuration parameter": ("22023", _OPTION),
+    'definition of service "': ("22023", _OPTION),
+    "no password supplied": ("28P01", "Give the password of {user}, as by PGPASSWORD or ~/.pgpass."),
+    "channel binding": (
+        "08004",
+        "Leave channel_binding out, or go by TLS to a server that has it: a pooler may not. sslmode is {sslmode}.",
+    ),
+    "does not support SSL": ("08004", _NO_TLS),
+    "no encryption": (
+        "08004",
+        "Set sslMode to require or stricter: the server takes this login by TLS alone. It is {sslmode}.",
+    ),
+    "root certificate file": ("08004", _NO_CA),
+    "certificate verify failed": ("08004", _STRANGER),
+    "does not match host name": ("08004", "Connect by a name that the server's certificate has, in place of {host}."),
 }
 
 
@@ -72,10 +89,8 @@ def refused(target: Target, text: str, sqlstate: str | None) -> ConnectionFailed
     """
     if target.password:
         text = text.replace(target.password, "********")
-    hint = next((hint for phrase, hint in _BY_WORDS.items() if phrase in text), "")
-    found = next((state for phrase, state in _SQLSTATES.items() if phrase in text and not hint), "08001")
-    if hint is _OPTION:
-        found = "22023"  # no use in trying again
+    known = next((said for phrase, said in _BY_WORDS.items() if phrase in text), None)
+    found, hint = known or (next((state for phrase, state in _SQLSTATES.items() if phrase in text), "08001"), "")
     sqlstate = sqlstate or found
     if sqlstate == "28P01" and target.iam is not None:
         hint = hint or _NOT_BY_IAM

@@ -19,6 +19,8 @@ from cli.direct import from_url
 from embedded.server import EmbeddedServer
 from infra.connection import Target, connect
 from infra.errors import ConnectionFailedError
+from infra.migrations.model import Event
+from infra.migrations.session import Session
 from tests.cli.conftest import Shell
 from tests.support.postgres import UNSAFE_BUT_QUICK
 
@@ -237,7 +239,24 @@ def test_a_service_file_names_a_database_too(database: Target, shell: Shell, tmp
 
 UNREADABLE = {
     "another scheme": ("mysql://me:geheim@host/db", "It is neither a postgresql:// URL nor libpq's key=value form"),
-    "a port in words": ("postgresql://me:geheim@host:abc/db", "Its port is 'abc', no number from 1 to 65535"),
+    "a port in words": ("postgresql://me:geheim@host:abc/db", "Its port is no number from 1 to 65535"),
+    "a slash in the password": ("postgresql://me:geheim/x@host/db", "Its port is no number from 1 to 65535"),
+    "a slash after digits": (
+        "postgresql://me:4711/geheim@host/db",
+        "Its password, or another part, holds a character that ends it",
+    ),
+    "an @ in the password": (
+        "postgresql://me:x@geheim@host/db",
+        "Its password, or another part, holds a character that ends it",
+    ),
+    "a parameter of Prisma's": (
+        "postgresql://me:geheim@host/db?schema=public",
+        "It has the parameter schema, which is a driver's own: TLS is asked for by sslmode",
+    ),
+    "what looks like a parameter": (
+        "postgresql://me:x/?geheim=1@host/db",
+        "It is neither a postgresql:// URL nor libpq's key=value form",
+    ),
     "bytes that are no text": (
         "postgresql://me:geheim%ff@host/db",
         "It, or a PG* variable, holds bytes that are no UTF-8 text",
@@ -254,7 +273,8 @@ def test_what_is_no_connection_string_is_not_repeated(url: str, why: str, shell:
     assert done.stderr == (
         "the connection string cannot be read\n"
         f"DETAIL: {why}; it may hold a password, so it is not shown.\n"
-        "HINT: Give it as postgresql://user:password@host:5432/database?sslmode=require\n"
+        "HINT: Give it as postgresql://user:password@host:5432/database?sslmode=require, with @ : / ? # % in the "
+        "password percent-encoded: %40 %3A %2F %3F %23 %25.\n"
         "STATE: Nothing was changed.\n"
     )
 
@@ -331,8 +351,39 @@ def test_output_that_goes_nowhere_is_no_riddle(shell: Shell, *, shut: str, statu
 
 
 def test_a_line_end_behind_the_connection_string_is_no_part_of_it(database: Target) -> None:
-    """A variable that was read out of a file often has one."""
-    assert from_url(f" {connection_string(database)}\n") == from_url(connection_string(database))
+    """A variable that was read out of a file often has one, or the quotes it stood in there."""
+    url = connection_string(database)
+    assert from_url(f" {url}\n") == from_url(f'"{url}"') == from_url(f"'{url}'\n") == from_url(url)
+
+
+def test_a_variable_that_holds_nothing_but_a_blank_names_no_database(shell: Shell) -> None:
+    """A secret that a pipeline does not have is not the database of whoever runs it."""
+    done = shell.run(None, "apply", "--product", "lyra", DATABASE_URL=" \n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("no connection string is given\n")
+
+
+REFUSALS = {
+    "no TLS": ("sslmode=require", "sslmode is require"),
+    "no channel binding": ("channel_binding=require", "Leave channel_binding out"),
+    "no password": ("password=", "Give the password of "),
+    "no such service": ("service=nowhere", "Mend that option"),
+}
+
+
+@pytest.mark.parametrize(("attribute", "hint"), REFUSALS.values(), ids=REFUSALS)
+def test_what_another_try_would_not_mend_is_not_tried_again(
+    database: Target, monkeypatch: pytest.MonkeyPatch, *, attribute: str, hint: str
+) -> None:
+    """It was told as "no answer yet" for half a minute."""
+    monkeypatch.setenv("PGSERVICE", "")  # so that it is afterwards as it was before
+    monkeypatch.delenv("PGSERVICE")
+    told: list[Event] = []
+    url = connection_string(database).replace("sslmode=disable", "connect_timeout=9")
+    with pytest.raises(ConnectionFailedError) as caught:
+        Session(from_url(f"{url}&{attribute}"), report=told.append, connect_wait_s=5)
+    assert hint in caught.value.hint
+    assert [event.kind for event in told] == ["connecting"]
 
 
 def test_sslmode_is_as_it_is_asked_for(database: Target, shell: Shell) -> None:
