@@ -227,8 +227,17 @@ class Felt:
         return self
 
 
-def measured(target: Target, name: str, folder: Path, change: Callable[[], object]) -> Felt:
-    """Return what writers feel of a change."""
+def measured(target: Target, name: str, folder: Path, change: Callable[[], object], *, after: bool = True) -> Felt:
+    """Return what writers feel of a change.
+
+    Args:
+        target: The product's database.
+        name: The product.
+        folder: Where pgbench writes.
+        change: Makes the change.
+        after: Whether the quiet after it counts too, and a session that computes for as long: not where the change
+            keeps writers waiting, who come late into what follows.
+    """
     writers = Writers(target, LOADS[name].write, folder)
     writers.await_first()
     quiet_from = time.time()
@@ -239,18 +248,18 @@ def measured(target: Target, name: str, folder: Path, change: Callable[[], objec
     time.sleep(end - time.time() + 1)  # what waited for it ends after it
     quiet_again = time.time()
     time.sleep(QUIET_S)
-    computing = time.time()
-    with connect(target) as connection:
-        connection.execute(COMPUTE.format(end - begin).encode())
-    computed = time.time()
-    time.sleep(1)
+    computing = computed = time.time()
+    if after:
+        with connect(target) as connection:
+            connection.execute(COMPUTE.format(end - begin).encode())
+        computed = time.time()
+        time.sleep(1)
     writers.stop()
-    return Felt(
-        quiet=Latencies([*writers.between(quiet_from, begin), *writers.between(quiet_again, computing)]),
-        during=writers.between(begin, end),
-        busy=writers.between(computing, computed),
-        failed=writers.failed,
-    )
+    felt = Felt(writers.between(quiet_from, begin), writers.between(begin, end), Latencies(), writers.failed)
+    if after:
+        felt.quiet += writers.between(quiet_again, computing)
+        felt.busy += writers.between(computing, computed)
+    return felt
 
 
 @contextmanager
@@ -289,8 +298,9 @@ def report(label: str, felt: Felt) -> None:
     """Print what the writers felt, a line for each stretch of time."""
     print(f"{label:20} quiet  {felt.quiet}")
     ratio, busy = (some.p99 / felt.quiet.p99 for some in (felt.during, felt.busy))
-    print(f"{label:20} during {felt.during}  p99 {ratio:.1f} x quiet, failed: {felt.failed or '0'}")
-    print(f"{label:20} busy   {felt.busy}  p99 {busy:.1f} x quiet", flush=True)
+    print(f"{label:20} during {felt.during}  p99 {ratio:.1f} x quiet, failed: {felt.failed or '0'}", flush=True)
+    if felt.busy:
+        print(f"{label:20} busy   {felt.busy}  p99 {busy:.1f} x quiet", flush=True)
 
 
 def hard_case(server: ServerFile, folder: Path, rows: int) -> None:
@@ -318,7 +328,7 @@ def hard_case(server: ServerFile, folder: Path, rows: int) -> None:
                     how()
 
             change = with_the_report if tool == "chatdb" else (lambda act=with_the_report, how=by_psql: act(how=how))
-            felt = measured(target, "lyra", folder, change)
+            felt = measured(target, "lyra", folder, change, after=False)
         report(f"report {HELD_S} s, {tool}", felt)
         if said:
             print(f"  the runner said: {said[0]}", flush=True)
