@@ -55,8 +55,15 @@ def version(text: str) -> int:
 
 
 def version_or_back(text: str) -> int:
-    """Return a version, or how many to step back as a number below 0."""
-    return int(text.partition("_")[0])
+    """Return a version, or how many to step back as a number below 0.
+
+    Raises:
+        ArgumentTypeError: it is no number.
+    """
+    try:
+        return int(text.partition("_")[0])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version: write it as 0002") from None
 
 
 def names(text: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ _HINTS = {
     "23514": "Mend the rows that break the check, then run again.",
     "25001": _OUTSIDE,
     "25006": READ_ONLY,
+    "2BP01": "Drop, move or detach what depends on it first, as its owner sees fit, then run the same command again.",
     "2D000": _OUTSIDE,
     "42501": "Connect as a role that may do this: the owner of the objects, or a member of it.",
     "42601": "Mend the file: it is not applied, so it may be changed.",
@@ -34,6 +35,10 @@ _HINTS = {
     "55P03": "Let the sessions that are named end, or end them, then run the same command again.",
     "57014": "Raise the statement timeout, or run when there is less load.",
 }
+
+# What an up section that was only half done has not made.
+_MISSING = ("42703", "42704", "42P01")
+_HALF_DONE = "Where its up section was only half done, write IF EXISTS: a half-done file may be changed."
 
 
 def failure(
@@ -93,6 +98,9 @@ def _error(
     detail = f"{migration.name}.sql:{line}: {words}" if line else words
     if outcome.blockers:
         detail += f"; in the way: {'; '.join(map(str, outcome.blockers))}"
+    hint = _HINTS.get(error.sqlstate or "") or error.diag.message_hint or "Mend the cause, then run again."
+    if direction == "down" and error.sqlstate in _MISSING:
+        hint = _HALF_DONE
     kind = LockWaitError if error.sqlstate == "55P03" else MigrationFailedError
     return kind(
         f"migration {migration.name} failed {where}{what}",
@@ -100,7 +108,7 @@ def _error(
         line=line,
         statement=number,
         detail=detail,
-        hint=_HINTS.get(error.sqlstate or "") or error.diag.message_hint or "Mend the cause, then run again.",
+        hint=hint,
         state=state,
         sqlstate=error.sqlstate,
     )

@@ -180,6 +180,18 @@ def begin(
     )
 
 
+def turn(migration: Migration, total: int, *, actor: str = "", stack: str = "", tool_version: str = "") -> str:
+    """Return the statement that makes the unfinished row of a file's up section that of its down section."""
+    return _compose(
+        ledger_sql.TURN,
+        version=migration.version,
+        total=total,
+        actor=actor,
+        stack=stack,
+        tool_version=tool_version,
+    )
+
+
 def progress(
     migration: Migration, direction: str, *, begun: int, done: int, total: int, digest: str, error: str = ""
 ) -> str:

@@ -124,6 +124,13 @@ statements_total, started_at, actor, stack, tool_version) \
 SELECT sequence + 1, {version}, {name}, {checksum}, {direction}, 0, 0, {total}, clock_timestamp(), \
 coalesce(nullif({actor}, ''), session_user), {stack}, {tool_version} FROM chatdb.head"""
 
+# A file that was half applied is to be undone: its row is that of the way back from here on.
+TURN = """\
+UPDATE chatdb.ledger SET direction = 'down', statements_begun = 0, statements_done = 0, statements_total = {total}, \
+statements_digest = '', error = '', started_at = clock_timestamp(), \
+actor = coalesce(nullif({actor}, ''), session_user), stack = {stack}, tool_version = {tool_version} \
+WHERE finished_at IS NULL AND version = {version}"""
+
 PROGRESS = """\
 UPDATE chatdb.ledger SET statements_begun = {begun}, statements_done = {done}, statements_total = {total}, \
 statements_digest = {digest}, checksum = {checksum}, name = {name}, error = {error} \

@@ -46,6 +46,9 @@ def run_section(
     parts = statements.split(migration, direction)
     if row is None:
         _execute(session, ledger.begin(migration, direction, len(parts), **options.signature()), migration)
+    elif row.direction != direction:  # half applied, and now to be undone from its first statement on
+        _execute(session, ledger.turn(migration, len(parts), **options.signature()), migration)
+        row = None
     for statement in parts[row.statements_done if row else 0 :]:
         session.report(
             Event(

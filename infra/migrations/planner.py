@@ -49,7 +49,7 @@ def plan(
     mistakes = _misfits(migrations, standing)
     half = next((row for row in standing.values() if row.finished_at is None), None)
     if half and half.direction == "down":
-        mistakes.append(HalfRolledBackError(half.name, half.version, half.statements_done, half.statements_total))
+        mistakes.append(_half_done(half))
     applied = tuple(m for m in migrations if m.version in standing and standing[m.version] is not half)
     version = applied[-1].version if applied else 0
     newest = migrations[-1].version if migrations else 0
@@ -86,6 +86,8 @@ def plan_back(migrations: Sequence[Migration], rows: Sequence[LedgerRow], *, to:
     version = applied[-1].version if applied else 0
     if not 0 <= to <= version:
         raise NoSuchVersionError(to, f"the database is at {version:04d}", "Name a version at or below it.")
+    if half and half.version == to:
+        mistakes.append(_half_done(half))
     pending = tuple(migration for migration in reversed(applied) if migration.version > to)
     for migration in pending:
         if not has_code(migration.down):
@@ -177,6 +179,15 @@ def _misfits(migrations: Sequence[Migration], standing: dict[int, LedgerRow]) ->
         if migration.version not in standing and migration.version < newest_applied
     )
     return mistakes
+
+
+def _half_done(row: LedgerRow) -> MigrationError:
+    """Return the mistake of asking for something else than an end of what is half done."""
+    if row.direction == "down":
+        return HalfRolledBackError(row.name, row.version, row.statements_done, row.statements_total)
+    reason = f"{row.name} is half applied: {row.statements_done} of {row.statements_total} statements"
+    hint = f"Finish it: `chatdb apply`; or undo it: `chatdb rollback --to {row.version - 1:04d}`."
+    return NoSuchVersionError(row.version, reason, hint)
 
 
 def _refused(migrations: Sequence[Migration], direction: str) -> list[MigrationError]:

@@ -7,7 +7,7 @@ import pytest
 from infra.connection import Target, connect
 from infra.errors import DatabaseError
 from infra.migrations import filename, ledger, runner, statements
-from infra.migrations.errors import HalfRolledBackError
+from infra.migrations.errors import HalfRolledBackError, NoSuchVersionError
 from infra.migrations.failures import ConfirmationError, MigrationFailedError, ProductionError
 from infra.migrations.options import Hooks, Options
 from infra.migrations.rows_at_risk import RowsAtRisk
@@ -218,3 +218,60 @@ def test_a_rollback_that_was_cut_short_goes_on_and_nothing_else_does(applied: Ta
     assert caught.value.hint == "Finish it first: `chatdb rollback --to 0002`."
     assert rollback(applied, 2) == ("0003_online",)
     assert runner.apply(applied, MIGRATIONS, options=Options()).names == ("0003_online",)
+
+
+@pytest.mark.parametrize("down_options", ["", "transaction:false"], ids=["down in a transaction", "down without one"])
+def test_what_was_half_applied_is_undone_as_a_whole_and_applied_anew(database: Target, down_options: str) -> None:
+    """The record of how far it came is that of the way back then, so that no statement of either is left out."""
+    up = (
+        "ALTER TABLE table_1 ADD COLUMN more int;\n"
+        "CREATE UNIQUE INDEX CONCURRENTLY table_1_unique_idx ON table_1 (word);"
+    )
+    down = (
+        "ALTER TABLE table_1 DROP COLUMN more;\nDROP INDEX table_1_unique_idx;\n"
+        "CREATE TABLE undone AS SELECT count(*) FROM table_1;"
+    )
+    half = {**tables(2), "0003_half.sql": file(up, down, options="transaction:false", down_options=down_options)}
+    migrations = filename.parse_all(half)
+
+    def back(to: int) -> tuple[str, ...]:
+        return runner.rollback(database, migrations, to=to, options=Options(), confirmation=PHRASE, phrase=PHRASE).names
+
+    runner.apply(database, migrations, options=Options(), to=2)
+    with connect(database) as connection:
+        connection.execute("INSERT INTO table_1 VALUES (1, 'same'), (2, 'same')")
+    with pytest.raises(MigrationFailedError):
+        runner.apply(database, migrations, options=Options())
+    with pytest.raises(NoSuchVersionError) as caught:
+        back(3)
+    assert caught.value.detail == "0003_half is half applied: 1 of 2 statements"
+    assert back(2) == ("0003_half",)
+    assert objects(database)[-1] == "undone.count"
+    assert "table_1.more" not in objects(database)
+    assert [(row.version, row.direction) for row in runner.status(database, migrations).rows] == [
+        (1, "up"),
+        (2, "up"),
+        (3, "down"),
+    ]
+    with connect(database) as connection:
+        connection.execute("DELETE FROM table_1; DROP TABLE undone")
+    assert runner.apply(database, migrations, options=Options()).names == ("0003_half",)
+    assert {"table_1.more", "table_1_unique_idx"} <= set(objects(database))
+
+
+def test_half_a_way_back_is_no_version_to_be_at(applied: Target) -> None:
+    """Neither is it said to be at the version above."""
+    with connect(applied) as connection:
+        connection.execute(ledger.begin(MIGRATIONS[2], "down", 2))
+    with pytest.raises(HalfRolledBackError):
+        rollback(applied, 3)
+
+
+def test_what_somebody_else_built_on_it_is_theirs_to_move(applied: Target) -> None:
+    """PostgreSQL's own hint is to drop it too."""
+    with connect(applied) as connection:
+        connection.execute("CREATE VIEW theirs AS SELECT * FROM table_1")
+    with pytest.raises(MigrationFailedError) as caught:
+        rollback(applied, 0)
+    assert "view theirs depends on" in caught.value.detail
+    assert "CASCADE" not in caught.value.hint
