@@ -21,15 +21,16 @@ _SQLSTATES = {
     "no pg_hba.conf entry": "28000",
     "does not exist": "3D000",
     "permission denied for database": "42501",
-    "too many clients": "53300",
-    "starting up": "57P03",
+    "too many c": "53300",  # clients; connections for a role or a database
+    "connection slots are reserved": "53300",
+    "the database system is ": "57P03",  # starting up, shutting down, in recovery
 }
 _HINTS = {
     "28P01": "Check the password of {user}.",
     "28000": "Allow {user} in pg_hba.conf, or check sslmode (now {sslmode}).",
     "3D000": "Create the database {database}, or name another.",
     "42501": "Grant CONNECT on {database} to {user}.",
-    "53300": "Close sessions that are not needed, or raise max_connections.",
+    "53300": "Close sessions that are not needed, or raise the limit (max_connections, or the role's or database's).",
     "57P03": "Wait until the server has started, then run the same command again.",
 }
 _UNREACHED = (
@@ -64,6 +65,11 @@ _BY_WORDS = {
     "unrecognized configuration parameter": ("22023", _OPTION),
     'definition of service "': ("22023", _OPTION),
     "no password supplied": ("28P01", "Give the password of {user}, as by PGPASSWORD or ~/.pgpass."),
+    "is not permitted to log in": ("28000", "Let {user} log in (ALTER ROLE … LOGIN), or name another login."),
+    "not currently accepting connections": (
+        "55000",
+        "Open {database} (ALTER DATABASE … ALLOW_CONNECTIONS true), or name another.",
+    ),
     "channel binding": (
         "08004",
         "Leave channel_binding out, or go by TLS to a server that has it: a pooler may not. sslmode is {sslmode}.",
@@ -87,7 +93,7 @@ def refused(target: Target, text: str, sqlstate: str | None) -> ConnectionFailed
         text: The server's or libpq's words, on one line.
         sqlstate: Where the server gave one.
     """
-    if target.password:
+    if target.password and target.password not in target.label + target.user:  # they are shown: a gap would tell it
         text = text.replace(target.password, "********")
     known = next((said for phrase, said in _BY_WORDS.items() if phrase in text), None)
     found, hint = known or (next((state for phrase, state in _SQLSTATES.items() if phrase in text), "08001"), "")

@@ -22,7 +22,7 @@ from infra.errors import ConnectionFailedError
 from infra.migrations.model import Event
 from infra.migrations.session import Session
 from tests.cli.conftest import Shell
-from tests.support.postgres import UNSAFE_BUT_QUICK
+from tests.support.postgres import UNSAFE_BUT_QUICK, unique
 
 Make = Callable[..., Target]
 
@@ -361,6 +361,30 @@ def test_a_variable_that_holds_nothing_but_a_blank_names_no_database(shell: Shel
     done = shell.run(None, "apply", "--product", "lyra", DATABASE_URL=" \n")
     assert done.returncode == 1
     assert done.stderr.startswith("no connection string is given\n")
+
+
+CLOSED = {
+    "no login": ("ALTER ROLE {role} NOLOGIN", "28000", "(ALTER ROLE … LOGIN)"),
+    "no session left": ("ALTER ROLE {role} CONNECTION LIMIT 0", "53300", "raise the limit"),
+    "closed": ("ALTER DATABASE {database} ALLOW_CONNECTIONS false", "55000", "ALLOW_CONNECTIONS true"),
+}
+
+
+@pytest.mark.parametrize(("statement", "sqlstate", "hint"), CLOSED.values(), ids=CLOSED)
+def test_a_login_that_the_server_does_not_take_is_told_what_opens_it(
+    database: Target, *, statement: str, sqlstate: str, hint: str
+) -> None:
+    """The server runs and is reached. A password that is part of the login's name leaves no gap that tells it."""
+    role = unique("closed")
+    with connect(database.to(database="postgres")) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'closed'".encode())
+        connection.execute(statement.format(role=role, database=database.database).encode())
+        with pytest.raises(ConnectionFailedError) as caught:
+            connect(database.to(user=role, password="closed"))
+        connection.execute(f"DROP ROLE {role}".encode())
+    assert caught.value.sqlstate == sqlstate
+    assert hint in caught.value.hint
+    assert "***" not in str(caught.value)
 
 
 REFUSALS = {
