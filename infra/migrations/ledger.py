@@ -46,9 +46,7 @@ def read(connection: psycopg.Connection[Any]) -> list[LedgerRow]:
 def standing_of(records: Sequence[Any]) -> tuple[list[LedgerRow], bool]:
     """Return what ledger_sql.READ_STANDING gave as rows, and whether the ledger is as it was written."""
     rows = [
-        LedgerRow._make(
-            (*record[1:], None, None if finished is None else datetime.fromtimestamp(finished, UTC), *[""] * 6)
-        )
+        LedgerRow._make((*record[1:], None, _time(finished), *[""] * 6))
         for *record, finished in records
         if record[1] is not None
     ]
@@ -62,18 +60,17 @@ def refresh(connection: psycopg.Connection[Any]) -> None:
 
 def rows_of(records: Sequence[Any]) -> list[LedgerRow]:
     """Return what ledger_sql.READ gave as rows."""
-    fromtimestamp = datetime.fromtimestamp
-    return [
-        LedgerRow._make(
-            (
-                *record[:9],
-                None if record[9] is None else fromtimestamp(record[9], UTC),
-                None if record[10] is None else fromtimestamp(record[10], UTC),
-                *record[11:],
-            )
-        )
-        for record in records
-    ]
+    return [LedgerRow._make((*record[:9], _time(record[9]), _time(record[10]), *record[11:])) for record in records]
+
+
+def _time(seconds: float | None) -> datetime | None:
+    """Return when a row was begun or finished; None where no run can have written it: the row's hash tells that."""
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError):
+        return None
 
 
 def ensure(connection: psycopg.Connection[Any]) -> None:

@@ -35,6 +35,16 @@ TAMPERINGS = {
         "row 3 (up 0003_table_3)",
         EDITED,
     ),
+    "time beyond all calendars": (
+        "UPDATE chatdb.ledger SET started_at = '20000-01-01', finished_at = 'infinity' WHERE sequence = 3",
+        "row 3 (up 0003_table_3)",
+        EDITED,
+    ),
+    "time before all calendars": (
+        "UPDATE chatdb.ledger SET started_at = '-infinity', finished_at = '0044-03-15 BC' WHERE sequence = 3",
+        "row 3 (up 0003_table_3)",
+        EDITED,
+    ),
     "error edited": ("UPDATE chatdb.ledger SET error = 'none' WHERE sequence = 4", "row 4 (up 0004_online)", EDITED),
     "newest edited": ("UPDATE chatdb.ledger SET stack = 'prod' WHERE sequence = 4", "row 4 (up 0004_online)", EDITED),
     "hash edited": (
