@@ -17,7 +17,7 @@ from psycopg import sql
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from infra.connection import connect, explained
-from infra.migrations.gentle import may_compress
+from infra.migrations.gentle import COMPRESSION, may_compress
 from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, target_of
 
 # The release that brought a setting, as server_version_num; the others are older than every release in use.
@@ -61,6 +61,15 @@ def _settable(connection: psycopg.Connection[Any], name: str) -> bool:
     return version >= SINCE.get(name, 0)
 
 
+def _value(connection: psycopg.Connection[Any], name: str, wanted: str) -> str:
+    """Return what is set for what is wanted: a server built without lz4 compresses its WAL by what it has."""
+    if name != "wal_compression":
+        return wanted
+    query = f"SELECT {COMPRESSION} FROM pg_settings WHERE name = %s"  # noqa: S608 - a constant
+    row = connection.execute(query.encode(), [name]).fetchone()
+    return str(row[0]) if row else wanted
+
+
 def _apply(props: dict[str, Any], *, former: Mapping[str, Mapping[str, str]]) -> None:
     target = target_of(props)
     state = "The settings are as they were; run again to go on."
@@ -73,24 +82,28 @@ def _apply(props: dict[str, Any], *, former: Mapping[str, Mapping[str, str]]) ->
             for name in sorted({*former.get(role, {}), *wanted}):
                 if not _settable(connection, name):
                     continue
-                change = (
-                    sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(wanted[name]))
-                    if name in wanted
-                    else sql.SQL("RESET {}").format(sql.Identifier(name))
-                )
+                change = sql.SQL("RESET {}").format(sql.Identifier(name))
+                if name in wanted:
+                    value = sql.Literal(_value(connection, name, wanted[name]))
+                    change = sql.SQL("SET {} = {}").format(sql.Identifier(name), value)
                 connection.execute(sql.SQL("ALTER ROLE {} ").format(sql.Identifier(role)) + change)
 
 
 def _live(connection: psycopg.Connection[Any], role: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the wanted settings as they are; one that cannot be set counts as set."""
+    """Return the wanted settings as they are; one that cannot be set, or by another word only, counts as set."""
     row = connection.execute(
         "SELECT s.setconfig FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole "
         "WHERE r.rolname = %s AND s.setdatabase = 0",
         [role],
     ).fetchone()
     found = dict(entry.split("=", 1) for entry in (row[0] if row else ()))
-    others = {name: value for name, value in wanted.items() if not _settable(connection, name)}
-    return {**{name: found[name] for name in wanted if name in found}, **others}
+    live = {}
+    for name, value in wanted.items():
+        if not _settable(connection, name) or found.get(name) == _value(connection, name, value):
+            live[name] = value
+        elif name in found:
+            live[name] = found[name]
+    return live
 
 
 class RoleSettings(Resource, module="chatdb", name="RoleSettings"):

@@ -139,7 +139,7 @@ def declare_roles(
         product=product.name,
         connection=server.administrator(),
         # What writers feel of an index that the migrator builds is its WAL: see `infra.migrations.gentle`.
-        settings={**dict.fromkeys(serving, timeouts), names.migrator: {"wal_compression": "on"}},
+        settings={**dict.fromkeys(serving, timeouts), names.migrator: {"wal_compression": "lz4"}},
         opts=pulumi.ResourceOptions(
             parent=opts.parent,
             depends_on=list(roles.values()),

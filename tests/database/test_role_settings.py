@@ -98,7 +98,7 @@ def test_a_setting_that_the_server_does_not_know_is_left_out(major_server: Calla
 
 def test_what_the_administrator_may_not_set_is_left_out(administrator: ServerFile, role: str) -> None:
     """wal_compression is a superuser's: a managed administrator leaves it, and nothing differs after."""
-    wanted = inputs(administrator, {role: {"lock_timeout": "3000ms", "wal_compression": "on"}})
+    wanted = inputs(administrator, {role: {"lock_timeout": "3000ms", "wal_compression": "lz4"}})
     provider.create(wanted)
     superusers = ["wal_compression=on"] if administrator.superuser else []
     assert live(administrator, role) == ["lock_timeout=3000ms", *superusers]

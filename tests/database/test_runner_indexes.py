@@ -9,7 +9,7 @@ import pytest
 
 from embedded.server import ServerFile
 from infra.connection import Target, connect
-from infra.migrations import filename, ledger, runner, statements
+from infra.migrations import filename, gentle, ledger, runner, statements
 from infra.migrations.failures import InvalidIndexError, MigrationFailedError
 from infra.migrations.model import Event, Migration
 from infra.migrations.options import Options
@@ -91,6 +91,18 @@ def test_an_index_is_built_by_one_process_with_its_wal_compressed(database: Targ
         assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("2",)
         assert connection.execute("SHOW wal_compression").fetchone() == ("off",)
     assert is_built_with(database, "0 0 pglz 0")
+
+
+@pytest.mark.parametrize(
+    ("methods", "taken"), [("{pglz,lz4,zstd,on,off}", "lz4"), ("{pglz,on,off}", "on"), (None, "on")]
+)
+def test_the_wal_is_compressed_by_lz4_where_the_server_is_built_with_it(
+    database: Target, methods: str | None, taken: str
+) -> None:
+    """As its row in pg_settings tells: before PostgreSQL 15 there is nothing to choose from."""
+    with connect(database) as connection:
+        query = f"SELECT {gentle.COMPRESSION} FROM (SELECT %s::text[] AS enumvals) AS pg_settings"
+        assert connection.execute(query.encode(), [methods]).fetchone() == (taken,)
 
 
 @pytest.mark.parametrize("options", ["", ONLINE], ids=["in a transaction", "without one"])
