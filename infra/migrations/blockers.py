@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from infra.migrations.model import Blocker
+from infra.words import printable
 
 _COLUMNS = """\
 SELECT a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), \
@@ -56,12 +57,12 @@ _LITERALS = re.compile(
 def blockers_of(connection: psycopg.Connection[Any], query: str, parameters: tuple[Any, ...]) -> tuple[Blocker, ...]:
     """Return the sessions that one of this module's queries finds."""
     return tuple(
-        Blocker(pid=pid, user=user, application=application, age_s=age, state=state, query=masked(text))
+        Blocker(pid=pid, user=user, application=printable(application), age_s=age, state=state, query=masked(text))
         for pid, user, application, age, state, text in connection.execute(query, parameters)
     )
 
 
 def masked(query: str) -> str:
     """Return a statement on one line, its literals as `?`, shortened: it is shown, and it may hold people's words."""
-    line = " ".join(_LITERALS.sub("?", query).split())
+    line = printable(" ".join(_LITERALS.sub("?", query).split()))
     return line if len(line) <= _QUERY_LENGTH else line[: _QUERY_LENGTH - 1] + "…"

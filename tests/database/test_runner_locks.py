@@ -190,6 +190,7 @@ MASKED = {
     "strings": ("SELECT 'a''b', E'it\\'s', $$x$$, $t$y$t$", "SELECT ?, ?, ?, ?"),
     "numbers": ("SELECT 42, 4.2, t1.a2 FROM t1 WHERE a=7", "SELECT ?, ?, t1.a2 FROM t1 WHERE a=?"),
     "cut off by the view": ("INSERT INTO t VALUES ('a long sec", "INSERT INTO t VALUES (?"),
+    "control characters": ("SELECT 1 /* \x1b[31m */", "SELECT ? /* \\x1b[31m */"),
     "lines": ("SELECT\n  a\nFROM t", "SELECT a FROM t"),
     "long": ("SELECT " + "a, " * 100, "SELECT " + "a, " * 37 + "a…"),
 }
