@@ -95,7 +95,11 @@ def _before_the_first(run: Run, session: Session, plan: Plan, to: int | None) ->
     session.take_role()
     if not adopted:
         return plan
+    from infra.migrations import foreign_ledgers
+
     rows = _record_baseline(run, session, adopted)
+    if others := foreign_ledgers.read(session.connection):
+        run.report(Event(kind="baselined", text=foreign_ledgers.sentence(others)))
     return planner.plan(run.migrations, rows, to=to)
 
 

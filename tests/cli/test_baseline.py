@@ -109,5 +109,7 @@ def test_apply_takes_over_by_adopt(existing: Target, shell: Shell) -> None:
     assert "the shape is that of version 0001" in done.stderr
     assert "Alembic" in done.stderr
     assert "chatdb baseline --product insights" in done.stderr
-    said = json.loads(shell.done(existing, "apply", "--product", "insights", "--adopt", "--json"))
+    done = shell.run(existing, "apply", "--product", "insights", "--adopt", "--json")
+    assert f"recorded as applied up to 0001_create_chats\n{EVIDENCE}\n" in done.stderr
+    said = json.loads(done.stdout)
     assert (said["version"], said["recorded"]) == (5, ["0001_create_chats"])
