@@ -132,8 +132,14 @@ def check_prerequisites(connection: psycopg.Connection[Any], product: Product) -
         PrerequisiteTypeError: the key has another type (42804) or is not unique (42830), or it is no table (42809).
         PrerequisitePrivilegeError: a privilege is missing (42501).
     """
+    mistakes: list[PrerequisiteError] = []
     for prerequisite in product.prerequisites:
-        _check(connection, product, prerequisite)
+        try:
+            _check(connection, product, prerequisite)
+        except PrerequisiteError as mistake:
+            mistakes.append(mistake)
+    if mistakes:
+        raise _together(mistakes)
     missing = connection.execute(_MISSING_ROLES, [_roles_of_policies(product)]).fetchone()
     if missing:
         role = missing[0]
@@ -233,7 +239,7 @@ def _require_ownership(
         raise TableInTheWayError(
             f"what stands of {product.name} cannot be taken over yet: it belongs to {owners}",
             detail=f"the shape is that of version {version:04d}, and whoever alters a table must own it; the service "
-            f"that uses it as {owners} keeps working only with rights of its own",
+            f"that uses it as {owners} keeps working only with rights of its own{_evidence(connection)}",
             hint=f"As an administrator: {' '.join(statement for _, statement in found)} "
             f"What the service of {owners} needs, grant it in the same transaction.",
         )
@@ -277,6 +283,17 @@ def _check(connection: psycopg.Connection[Any], product: Product, wanted: Prereq
             state="Nothing was changed.",
             sqlstate="42501",
         )
+
+
+def _together(mistakes: list[PrerequisiteError]) -> PrerequisiteError:
+    """Return them as one error, of the first one's kind, so that one answer serves for all."""
+
+    def joined(part: str, by: str) -> str:
+        return by.join(dict.fromkeys(getattr(mistake, part) for mistake in mistakes))
+
+    kind, first = type(mistakes[0]), mistakes[0]
+    parts = {"detail": joined("detail", "; "), "hint": joined("hint", " "), "state": first.state}
+    return kind(joined("message", "; "), **parts, sqlstate=first.sqlstate)
 
 
 def _missing(message: str, detail: str, hint: str, sqlstate: str) -> PrerequisiteMissingError:

@@ -92,6 +92,22 @@ def test_a_login_that_has_names_and_values_written_otherwise_finds_the_same(
     assert kept == {name: (value,) for name, value in odd.items()}
 
 
+def test_every_prerequisite_that_will_not_do_is_named_at_once(product_database: Callable[..., Target]) -> None:
+    """Three tables, three grants: nobody should have to come back for the next one."""
+    target, product = product_database("insights", stand_ins=False), products.load("insights")
+    with connect(target.to(role="")) as superuser, connect(target) as owner:
+        with pytest.raises(preflight.PrerequisiteMissingError) as missing:
+            preflight.check_prerequisites(owner, product)
+        superuser.execute(product.stand_ins_file.read_bytes())
+        with pytest.raises(preflight.PrerequisitePrivilegeError) as refused:
+            preflight.check_prerequisites(owner, product)
+        tables = ("public.agents", "public.users", "public.accounts")
+        assert missing.value.message == "; ".join(f"the table {table} does not exist" for table in tables)
+        assert missing.value.hint.count("Run the application's own migrations first") == 1
+        superuser.execute("; ".join(re.findall("GRANT [^;]*", refused.value.hint)).encode())
+        preflight.check_prerequisites(owner, product)
+
+
 def test_a_table_of_the_applications_needs_two_grants(product_database: Callable[..., Target]) -> None:
     """The application's role owns auth.users; the product's owner may point to it once it is let."""
     target, product = product_database("futureguide", stand_ins=False), products.load("futureguide")
@@ -165,12 +181,14 @@ def test_what_belongs_to_another_is_adopted_only_once_it_belongs_to_the_owner(
     owner = f"adopter_{name}"
     with connect(target) as connection:
         run_section(connection, migrations(name)[0], "up")
+        connection.execute("CREATE TABLE alembic_version (version_num text)")
         connection.execute(
             f"RESET ROLE; CREATE ROLE {owner}; GRANT USAGE ON SCHEMA {product.schema} TO {owner}".encode()
         )
         connection.execute(f"SET ROLE {owner}".encode())
         with pytest.raises(preflight.TableInTheWayError, match=f"it belongs to {target.role}") as caught:
             preflight.table_in_the_way(connection, product, adopt=True)
+        assert "other tools were here: Alembic" in caught.value.detail
         connection.execute("RESET ROLE")
         statements = [
             part for part in re.split(r"(?<=;) ", caught.value.hint.partition(": ")[2]) if part[:5] == "ALTER"
