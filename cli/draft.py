@@ -18,7 +18,7 @@ from cli import scratch
 from cli.script import write
 from infra import products
 from infra.connection import Target, connect, explained, server_message
-from infra.errors import ChatdbError, DatabaseError
+from infra.errors import ChatdbError, DatabaseError, RefusedError
 from infra.migrations import catalogue, drafting, snapshot
 from infra.migrations.ddl import Step
 from infra.migrations.drafting import Side
@@ -121,7 +121,7 @@ def _run_schema(target: Target, product: Product) -> None:
     Raises:
         DatabaseError: a statement of it fails; the line is named.
     """
-    text = (product.folder / "schema.sql").read_text(encoding="utf-8")
+    text = _schema(product)
     try:
         with connect(target) as connection:
             connection.execute(text.encode())
@@ -134,6 +134,23 @@ def _run_schema(target: Target, product: Product) -> None:
             hint="Mend it, then draft again.",
             state="Nothing was written.",
             sqlstate=error.sqlstate,
+        ) from None
+
+
+def _schema(product: Product) -> str:
+    """Return the text of schema.sql, without a byte order mark.
+
+    Raises:
+        ChatdbError: there is none, or it is no UTF-8.
+    """
+    try:
+        return (product.folder / "schema.sql").read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(
+            f"schema/{product.name}/schema.sql cannot be read",
+            detail=getattr(error, "strerror", None) or f"{error}",
+            hint="Write it in UTF-8: the whole schema at its newest version, as the other products have it.",
+            state="Nothing was written.",
         ) from None
 
 

@@ -64,6 +64,7 @@ SELECT 'columns', r.relname::text, a.attname::text, jsonb_build_object(
     'nullable', NOT a.attnotnull,
     'default', CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
     'generated', CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+    'virtual', CASE a.attgenerated WHEN 'v' THEN true END,
     'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
     'collation', (SELECT k.collname::text FROM pg_catalog.pg_collation AS k JOIN pg_catalog.pg_type AS t
                   ON t.oid = a.atttypid AND k.oid = a.attcollation AND a.attcollation <> t.typcollation),
@@ -77,7 +78,7 @@ WHERE r.relkind IN ('r', 'p', 'f')
 _CONSTRAINTS = """
 SELECT 'constraints', r.relname::text, c.conname::text, jsonb_build_object(
     'kind', CASE c.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'f' THEN 'foreign key'
-            ELSE 'check' END,
+            WHEN 'x' THEN 'exclusion' ELSE 'check' END,
     'definition', pg_catalog.pg_get_constraintdef(c.oid),
     'validated', c.convalidated,
     'deferrable', CASE WHEN c.contype = 'c' THEN NULL WHEN c.condeferred THEN 'initially deferred'
@@ -88,7 +89,7 @@ SELECT 'constraints', r.relname::text, c.conname::text, jsonb_build_object(
                  WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' END,
     'comment', pg_catalog.obj_description(c.oid, 'pg_constraint'))
 FROM relation AS r
-JOIN pg_catalog.pg_constraint AS c ON c.conrelid = r.oid AND c.contype IN ('p', 'u', 'f', 'c')
+JOIN pg_catalog.pg_constraint AS c ON c.conrelid = r.oid AND c.contype IN ('p', 'u', 'f', 'c', 'x')
 """
 _INDEXES = """
 SELECT 'indexes', r.relname::text, x.relname::text, jsonb_build_object(

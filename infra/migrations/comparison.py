@@ -28,6 +28,7 @@ _OF_COLUMN = {
     "nullable": "nullability",
     "default": "default",
     "generated": "generation",
+    "virtual": "computed when read",
     "identity": "identity",
     "collation": "collation",
     "comment": "comment",

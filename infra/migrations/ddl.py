@@ -67,11 +67,11 @@ class Step(NamedTuple):
 
 def quoted(*names: str) -> str:
     """Return a name as SQL, in quotes only where it needs them."""
-    from pglast.keywords import RESERVED_KEYWORDS
+    from pglast.keywords import RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
 
+    taken = RESERVED_KEYWORDS | TYPE_FUNC_NAME_KEYWORDS
     return ".".join(
-        name if _PLAIN.fullmatch(name) and name not in RESERVED_KEYWORDS else '"' + name.replace('"', '""') + '"'
-        for name in names
+        name if _PLAIN.fullmatch(name) and name not in taken else '"' + name.replace('"', '""') + '"' for name in names
     )
 
 
@@ -89,7 +89,7 @@ def column(name: str, facts: Facts) -> str:
     if facts.get("collation"):
         words.append(f"COLLATE {quoted(facts['collation'])}")
     if facts.get("generated"):
-        words.append(f"GENERATED ALWAYS AS ({facts['generated']}) STORED")
+        words.append(f"GENERATED ALWAYS AS ({facts['generated']}) {'VIRTUAL' if facts.get('virtual') else 'STORED'}")
     if facts.get("identity"):
         words.append(f"GENERATED {facts['identity'].upper()} AS IDENTITY")
     if not facts["nullable"] and not facts.get("identity"):
@@ -161,15 +161,19 @@ def constraint(place: str, name: str, facts: Facts, index: Facts | None) -> Iter
     definition = _AT_ITS_END.sub("", facts["definition"])
     if facts["kind"] in ("primary key", "unique") and index:
         yield from index_build(place, name, index)
-        kind, _, rest = definition.partition(" (")
-        deferrable = rest.rpartition(")")[2]
+        deferrable = definition.rpartition(")")[2]
         yield Step(
             CONSTRAINT,
-            f"{add} {kind} USING INDEX {quoted(name)}{deferrable}",
+            f"{add} {facts['kind'].upper()} USING INDEX {quoted(name)}{deferrable}",
             f"The {facts['kind']} takes the index over.",
             lock=f"{place} against everything (ACCESS EXCLUSIVE), a moment",
             online=True,
         )
+        return
+    if facts["kind"] == "exclusion":
+        review = "It builds its index under the lock: there is no way to build it online."
+        lock = f"{place} against everything (ACCESS EXCLUSIVE), while its index is built"
+        yield Step(CONSTRAINT, f"{add} {definition}", f"The {facts['kind']} {name}.", review, lock)
         return
     both = " and the table it points to" if facts["kind"] == "foreign key" else ""
     strength = "against writes (SHARE ROW EXCLUSIVE)" if both else "against everything (ACCESS EXCLUSIVE)"

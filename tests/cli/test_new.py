@@ -104,6 +104,11 @@ ALTER POLICY messages_own_rows ON chat.messages
 DROP POLICY usage_tracking_own_rows ON chat.usage_tracking;
 CREATE POLICY usage_tracking_own_rows ON chat.usage_tracking FOR SELECT TO fg_user USING (true);
 COMMENT ON COLUMN chat.messages.content IS 'The words';
+ALTER TABLE chat.messages ADD COLUMN "left" integer, ADD COLUMN "verbose" text,
+    ADD COLUMN twice bigint GENERATED ALWAYS AS (1 + 1) VIRTUAL,
+    ADD CONSTRAINT messages_one_left EXCLUDE USING btree ("left" WITH =),
+    ADD CONSTRAINT messages_verbose_key UNIQUE NULLS NOT DISTINCT ("verbose");
+CREATE INDEX "authorization" ON chat.messages ("verbose");
 """
 
 
@@ -173,6 +178,21 @@ def test_a_schema_that_fails_is_named_with_its_line(own_shell: Shell) -> None:
         "HINT: Mend it, then draft again.\n"
         "STATE: Nothing was written.\n"
     )
+
+
+def test_a_schema_that_cannot_be_read_is_said(own_shell: Shell) -> None:
+    """Another encoding, or none there; a byte order mark is no matter."""
+    schema = schema_of(own_shell, "lyra")
+    written = schema.read_bytes()
+    schema.write_bytes(written + b"-- \xe9\n")
+    done = own_shell.run(None, "new", "--from-schema", "--product", "lyra")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "schema/lyra/schema.sql cannot be read")
+    assert "can't decode byte 0xe9" in done.stderr
+    schema.unlink()
+    done = own_shell.run(None, "new", "--from-schema", "--product", "lyra")
+    assert (done.returncode, done.stderr.splitlines()[1]) == (1, "DETAIL: No such file or directory")
+    schema.write_bytes(b"\xef\xbb\xbf" + written)
+    assert own_shell.done(None, "new", "--from-schema", "--product", "lyra").startswith("no differences: ")
 
 
 def test_a_draft_waits_for_its_review(own_shell: Shell, database: Target) -> None:

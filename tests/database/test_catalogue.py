@@ -77,6 +77,24 @@ def test_the_schema_for_reading_is_what_the_migrations_make(each_major: ServerFi
     assert live == expected
 
 
+def test_an_exclusion_is_no_plain_index_and_what_is_computed_is_not_stored(database: Target) -> None:
+    """The two would look the same by their index and their expression."""
+
+    def shape() -> dict[str, object]:
+        return catalogue.read(connection, schema="public", tables=["t"])
+
+    with connect(database) as connection:
+        connection.execute("CREATE TABLE t (id int, twice int GENERATED ALWAYS AS (2) STORED)")
+        connection.execute("CREATE INDEX one ON t (id)")
+        before = shape()
+        connection.execute("DROP INDEX one; ALTER TABLE t ADD CONSTRAINT one EXCLUDE USING btree (id WITH =)")
+        connection.execute("ALTER TABLE t DROP COLUMN twice, ADD COLUMN twice int GENERATED ALWAYS AS (2) VIRTUAL")
+        assert [str(difference) for difference in differences(before, shape())] == [
+            "column public.t.twice: computed when read is yes, expected none",
+            "exclusion one on public.t is not expected",
+        ]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_stand_ins_may_be_made_twice_and_no_rights_are_granted(server: ServerFile, name: str) -> None:
     product = products.load(name)
