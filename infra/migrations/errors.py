@@ -243,6 +243,17 @@ class RenamedMigrationError(MigrationError):
         )
 
 
+class OtherMigrationsError(MigrationError):
+    """Nothing that the ledger holds is one of these files, from the first on: it is the ledger of other migrations."""
+
+    def __init__(self, applied: str, file: str) -> None:
+        super().__init__(
+            "other migrations than these were applied to this database",
+            detail=f"its ledger begins with {applied}, the files with {file}, and no file is as it was applied here",
+            hint="Check product and connection: this is the database of something else, or the files were all changed.",
+        )
+
+
 class LateMigrationError(MigrationError):
     """A file that is not applied has a lower number than one that is."""
 

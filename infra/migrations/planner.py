@@ -22,6 +22,7 @@ from infra.migrations.errors import (
     NoSuchVersionError,
     NoWayDownError,
     NumberingGapError,
+    OtherMigrationsError,
     RenamedMigrationError,
 )
 from infra.migrations.filename import checksum_of, duplicates, has_code, raise_all
@@ -156,6 +157,11 @@ def _misfits(migrations: Sequence[Migration], standing: dict[int, LedgerRow]) ->
     """Return every way in which the files and the ledger do not fit."""
     mistakes: list[MigrationError] = list(duplicates(list(migrations)))
     files = {migration.version: migration for migration in migrations}
+    shared = [(standing[version], files[version]) for version in sorted(standing.keys() & files.keys())]
+    if shared and all(row.checksum != file.checksum for row, file in shared):
+        first, begins = shared[0]
+        if first.name != begins.name:
+            return [*mistakes, OtherMigrationsError(first.name, begins.name)]
     newest = max(files, default=0)
     newest_applied = max((version for version, row in standing.items() if row.finished_at is not None), default=0)
     free = max(newest, *standing, 0) + 1 if standing else newest + 1

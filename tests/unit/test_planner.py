@@ -106,6 +106,14 @@ CASES = {
         "DETAIL: the ledger knows it as 0001_a; the contents are the same\n"
         "HINT: Name the file 0001_a.sql again.",
     ),
+    "of something else": (
+        [made("0001_y", "SELECT 100;"), made("0002_b", "SELECT 200;"), THREE],
+        [row(ONE, 1), row(TWO, 2)],
+        errors.OtherMigrationsError,
+        "other migrations than these were applied to this database\n"
+        "DETAIL: its ledger begins with 0001_a, the files with 0001_y, and no file is as it was applied here\n"
+        "HINT: Check product and connection: this is the database of something else, or the files were all changed.",
+    ),
     "late": (
         [ONE, TWO, THREE],
         [row(ONE, 1), row(THREE, 2)],
