@@ -41,7 +41,7 @@ _CREATES = {
 }
 _NAMED_CONSTRAINTS = ("CONSTR_PRIMARY", "CONSTR_UNIQUE", "CONSTR_FOREIGN", "CONSTR_CHECK", "CONSTR_EXCLUSION")
 _IGNORE = re.compile(r"^\s*--\s*chatdb-ignore(-file)?\s+([\w-]+)\s*:?[ \t]*(.*?)\s*$", re.MULTILINE)
-_SQUAWK_IGNORE = re.compile(r"^\s*--\s*squawk-(?:ignore|disable)")
+_SQUAWK_IGNORE = re.compile(r"(?:--|/\*)\s*squawk-(?:ignore|disable)")
 _COMMENT = re.compile(r"^\s*--\s*(?!migrate:|squawk-|chatdb-ignore)\S")
 
 
@@ -122,8 +122,8 @@ def _of_ignores(text: str) -> Iterator[tuple[int, str, str]]:
                 yield number, "ignore-without-reason", f"There is no rule {match[2]}: {', '.join(RULES)}."
             elif not match[3]:
                 yield number, "ignore-without-reason", f"{match[2]} is silenced without a reason."
-        elif _SQUAWK_IGNORE.match(line):
-            above = next((other for other in reversed(lines[: number - 1]) if not _SQUAWK_IGNORE.match(other)), "")
+        elif _SQUAWK_IGNORE.search(line):
+            above = next((other for other in reversed(lines[: number - 1]) if not _SQUAWK_IGNORE.search(other)), "")
             if not _COMMENT.match(above):
                 yield number, "ignore-without-reason", "A rule of squawk is silenced without a reason above it."
 

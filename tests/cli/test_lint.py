@@ -110,6 +110,14 @@ RULES = {
         "-- squawk-ignore ban-drop-column\nALTER TABLE public.chats DROP COLUMN a;",
         [(6, "ignore-without-reason")],
     ),
+    "squawk silenced in another kind of comment": (
+        "/* squawk-ignore ban-drop-column */\nALTER TABLE public.chats DROP COLUMN a;",
+        [(6, "ignore-without-reason")],
+    ),
+    "squawk silenced behind a statement": (
+        "SELECT 1; -- squawk-ignore ban-drop-column\nALTER TABLE public.chats DROP COLUMN a;",
+        [(6, "ignore-without-reason")],
+    ),
 }
 
 
