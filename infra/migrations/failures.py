@@ -109,7 +109,7 @@ class ProductionError(ChatdbError):
         super().__init__(
             f"{stack or 'this stack'} is marked as production: it is not rolled back",
             detail="a down section deletes what was built, with its rows",
-            hint="Write a new migration that leads forward; where it must be, give the override of production.",
+            hint="Write a new migration that leads forward; where it must be: --override-production.",
             state="Nothing was changed.",
         )
 

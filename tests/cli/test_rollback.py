@@ -183,7 +183,7 @@ def test_the_warning_of_each_product_is_shown(name: str, product_database: Make,
 REFUSED = (
     "prod is marked as production: it is not rolled back\n"
     "DETAIL: a down section deletes what was built, with its rows\n"
-    "HINT: Write a new migration that leads forward; where it must be, give the override of production.\n"
+    "HINT: Write a new migration that leads forward; where it must be: --override-production.\n"
     "STATE: Nothing was changed.\n"
 )
 

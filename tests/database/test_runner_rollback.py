@@ -118,7 +118,7 @@ def test_production_is_not_rolled_back_without_its_override(applied: Target) -> 
     assert str(caught.value) == (
         "prod is marked as production: it is not rolled back\n"
         "DETAIL: a down section deletes what was built, with its rows\n"
-        "HINT: Write a new migration that leads forward; where it must be, give the override of production.\n"
+        "HINT: Write a new migration that leads forward; where it must be: --override-production.\n"
         "STATE: Nothing was changed."
     )
     assert rollback(applied, 2, production=True, production_override=True) == ("0003_online",)
