@@ -44,7 +44,11 @@ JOIN pg_locks AS wanted ON NOT wanted.granted AND wanted.pid = (SELECT pid FROM 
                        AND ROW({_LOCK.format("wanted")}) IS NOT DISTINCT FROM ROW({_LOCK.format("held")})
 WHERE (SELECT bool_or(pid = 0) FROM b)
 ORDER BY 4 DESC"""  # noqa: S608 - composed of the constants above
-STILL_THERE = _COLUMNS + "WHERE a.pid = ANY (%s) AND a.xact_start IS NOT NULL ORDER BY 4 DESC"
+# Autovacuum ends by itself once somebody has queued behind it for deadlock_timeout: to wait it out could take hours.
+# Against wraparound it does not.
+STILL_THERE = f"""\
+{_COLUMNS} WHERE a.pid = ANY (%s) AND a.xact_start IS NOT NULL
+AND (a.backend_type <> 'autovacuum worker' OR a.query LIKE '%%(to prevent wraparound)') ORDER BY 4 DESC"""
 
 _QUERY_LENGTH = 120  # characters: one line of a terminal
 # Strings ($tag$, E'', plain) and numbers that are not part of a name; the view may have cut a string's end off.

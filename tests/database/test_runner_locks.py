@@ -110,6 +110,31 @@ def test_a_prepared_transaction_in_the_way_is_named_though_no_session_holds_it(o
     assert applied.version == 2
 
 
+SLOW_VACUUM = """
+ALTER TABLE table_1 SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,
+                         autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+INSERT INTO table_1 SELECT n, repeat('x', 500) FROM generate_series(1, 20000) AS n;
+DELETE FROM table_1 WHERE id % 2 = 0"""
+VACUUMING = "SELECT FROM pg_stat_progress_vacuum WHERE relid = 'table_1'::regclass"
+
+
+def test_autovacuum_is_not_waited_out() -> None:
+    """It gives way to whoever has queued for a second; left alone it takes minutes here, and hours elsewhere."""
+    with (
+        postgres.running_server(settings={"autovacuum_naptime": "1s"}) as server,
+        postgres.fresh_database(server) as database,
+    ):
+        runner.apply(database, filename.parse_all(tables(1)), options=Options())
+        with connect(database) as other:
+            other.execute(SLOW_VACUUM.encode())
+            until = time.monotonic() + 30
+            while not other.execute(VACUUMING).fetchall():
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            files = filename.parse_all(with_column())
+            assert runner.apply(database, files, options=Options(lock_budget_s=20)).version == 2
+
+
 def test_once_the_blocker_has_ended_the_file_is_applied(database: Target) -> None:
     """The attempts go on until the budget is used up."""
     runner.apply(database, filename.parse_all(tables(1)), options=Options())
