@@ -8,6 +8,7 @@ Source: https://www.postgresql.org/docs/18/functions-info.html (pg_blocking_pids
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -18,7 +19,7 @@ from infra.words import printable
 _COLUMNS = """\
 SELECT a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), \
 coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.state_change, a.backend_start)), 0)::float8, \
-coalesce(a.state, 'unknown'), coalesce(a.query, '') FROM pg_stat_activity AS a """
+coalesce(a.state, 'hidden'), coalesce(a.query, '') FROM pg_stat_activity AS a """
 _HOLDS = """\
 JOIN pg_locks AS l USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
@@ -49,6 +50,12 @@ ORDER BY 4 DESC"""  # noqa: S608 - composed of the constants above
 STILL_THERE = f"""\
 {_COLUMNS} WHERE a.pid = ANY (%s) AND a.xact_start IS NOT NULL
 AND (a.backend_type <> 'autovacuum worker' OR a.query LIKE '%%(to prevent wraparound)') ORDER BY 4 DESC"""
+# Whose transaction is hidden from the login: the lock that each transaction has on itself is open to all. What is no
+# role's is autovacuum.
+_HIDDEN = """\
+SELECT l.pid, l.virtualtransaction FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'virtualxid' AND l.virtualxid = l.virtualtransaction AND l.granted
+AND a.state IS NULL AND a.usename IS NOT NULL AND l.pid = ANY (%s)"""
 
 _QUERY_LENGTH = 120  # characters: one line of a terminal
 # Strings ($tag$, E'', plain) and numbers that are not part of a name; the view may have cut a string's end off.
@@ -64,6 +71,11 @@ def blockers_of(connection: psycopg.Connection[Any], query: str, parameters: tup
         Blocker(pid=pid, user=user, application=printable(application), age_s=age, state=state, query=masked(text))
         for pid, user, application, age, state, text in connection.execute(query, parameters)
     )
+
+
+def hidden_of(connection: psycopg.Connection[Any], pids: Iterable[int]) -> set[tuple[int, str]]:
+    """Return the transactions of these sessions that the login may not see, each by its session and its own name."""
+    return set(connection.execute(_HIDDEN, (list(pids),)).fetchall())
 
 
 def masked(query: str) -> str:

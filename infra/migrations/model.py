@@ -118,7 +118,7 @@ class Blocker(NamedTuple):
         user: Its role.
         application: Its application_name; a prepared transaction's gid.
         age_s: Age of its transaction in seconds (of its session where it has none).
-        state: As in pg_stat_activity: "active", "idle in transaction"; "prepared".
+        state: As in pg_stat_activity: "active", "idle in transaction"; "prepared"; "hidden" where it may not be seen.
         query: Its latest statement, shortened, literals masked.
     """
 
@@ -135,6 +135,8 @@ class Blocker(NamedTuple):
             ends = f"only COMMIT PREPARED '{gid}' or ROLLBACK PREPARED '{gid}' ends it"
             return f"a prepared transaction of {self.user}, {self.age_s:.0f} s old: {ends}"
         application = f" ({self.application})" if self.application else ""
+        if self.state == "hidden":
+            return f"pid {self.pid}, {self.user}{application}, whose statement only pg_read_all_stats may see"
         return f"pid {self.pid}, {self.user}{application}, {self.state} for {self.age_s:.0f} s: {self.query}"
 
 
