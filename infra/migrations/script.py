@@ -16,11 +16,12 @@ from infra.migrations.errors import NoSuchVersionError
 from infra.migrations.filename import raise_all
 from infra.migrations.model import Migration
 from infra.migrations.options import Options
-from infra.migrations.statements import IndexBuild, Statement
+from infra.migrations.statements import Statement
 
 _VERSION = """\
-coalesce((SELECT max(version) FROM (SELECT DISTINCT ON (version) version, direction FROM chatdb.ledger \
-ORDER BY version, sequence DESC) AS newest WHERE direction <> 'down'), 0)"""
+coalesce((SELECT max(version) FROM (SELECT DISTINCT ON (version) version, direction, finished_at \
+FROM chatdb.ledger ORDER BY version, sequence DESC) AS newest \
+WHERE direction <> 'down' AND finished_at IS NOT NULL), 0)"""
 
 _UNFINISHED = "(SELECT statements_done FROM chatdb.ledger WHERE finished_at IS NULL AND version = {version})"
 
@@ -32,6 +33,9 @@ WHERE t.oid = to_regclass({table}) AND c.relname = {name} AND i.indisvalid)"""
 
 # Whatever psql, the login or the database sets: a text is stored as it stands in the file.
 _FRESH = "RESET ALL;\nSET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\n"
+
+_DETACHED = "NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass({partition}) \
+AND inhparent = to_regclass({table}))"
 
 _GUARD = """\
 DO $chatdb$
@@ -125,7 +129,7 @@ def _statement_by_statement(migration: Migration, previous: int, options: Option
         record = _progress(migration, parts, statement, done=True)
         texts.append(f"BEGIN;\n{done_before}{announced};\nCOMMIT;\n")
         texts.append(f"{statement.text}\n;\n")
-        texts.append(f"BEGIN;\n{done_before}{_did(statement.build)}{record};\nCOMMIT;\n")
+        texts.append(f"BEGIN;\n{done_before}{_did(statement)}{record};\nCOMMIT;\n")
     finish = ledger.finish(migration, "up")
     texts.append(f"BEGIN;\n{_done(migration, len(parts))}{finish};\nCOMMIT;\n")
     return "\n".join(texts)
@@ -152,8 +156,14 @@ def _done(migration: Migration, count: int) -> str:
     return _guard(f"{unfinished} = {count}", message, "Mend what failed, then let `chatdb apply` go on from there.")
 
 
-def _did(build: IndexBuild | None) -> str:
-    """Return the guard that a statement which builds or drops an index has done so."""
+def _did(statement: Statement) -> str:
+    """Return the guard that a statement which builds or drops an index, or detaches a partition, has done so."""
+    build, detach = statement.build, statement.detach
+    if detach:
+        partition, parent = (sql.Literal(sql.Identifier(*name).as_string()) for name in detach)
+        condition = sql.SQL(_DETACHED).format(partition=partition, table=parent).as_string()
+        message = f"the partition {detach.partition[-1]} is not detached"
+        return _guard(condition, message, "Mend what failed, then let `chatdb apply` go on from there.")
     if build is None or build.action == "reindex":
         return ""
     table = _quoted(build.schema, build.table or build.name)

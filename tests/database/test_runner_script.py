@@ -133,11 +133,32 @@ def test_a_script_whose_build_fails_is_finished_by_the_runner(database: Target, 
     migrations = filename.parse_all(files)
     done = psql(database, script.script(migrations), stop=stop)
     assert 'could not create unique index "table_1_unique_idx"' in done.stderr
+    if not stop:  # what follows a half-done file does not begin
+        assert (
+            "ERROR:  this part of the script goes on from version 0002, and the database is at another" in done.stderr
+        )
     row = rows_of(database)[-1]
     assert (row.name, row.statements_begun, row.statements_done, row.finished_at) == ("0002_online", 2, 1, None)
     with connect(database) as connection:
         connection.execute("DELETE FROM table_1 WHERE id = 2")
     assert runner.apply(database, migrations, options=OPTIONS).names == ("0002_online", "0003_b")
+
+
+def test_a_script_whose_detach_fails_does_not_count_it_as_done(database: Target) -> None:
+    """Even where psql goes on after the error; the runner brings it to its end."""
+    parted = "CREATE TABLE parted (id int) PARTITION BY RANGE (id); CREATE TABLE parted_1 PARTITION OF parted DEFAULT;"
+    files = {
+        "0001_parted.sql": file(parted),
+        "0002_online.sql": file(
+            "ALTER TABLE parted DETACH PARTITION parted_1 CONCURRENTLY;", options="transaction:false"
+        ),
+    }
+    migrations = filename.parse_all(files)
+    # A partition by default cannot be detached concurrently beside others' partitions.
+    done = psql(database, script.script(migrations), stop=False)
+    assert "cannot detach partitions concurrently when a default partition exists" in done.stderr
+    assert "ERROR:  the partition parted_1 is not detached" in done.stderr
+    assert runner.status(database, migrations).version == 1
 
 
 def test_a_script_is_read_as_it_is_written(database: Target) -> None:
