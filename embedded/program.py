@@ -15,7 +15,7 @@ import logging
 import re
 import runpy
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from embedded.engine.monitor import Monitor
 from embedded.interruption import Presses, was_abandoned
 from embedded.settings import Config
 from infra.errors import ChatdbError
+from infra.migrations.telling import LOGGER
 
 _UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(?P<what>.*?)(?: option)?\. Please update")
 
@@ -55,14 +56,14 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
     """
     from pulumi import RunError
     from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
-    from pulumi.runtime.proto.engine_pb2 import WARNING, LogRequest
+    from pulumi.runtime.proto.engine_pb2 import INFO, WARNING, LogRequest
     from pulumi.runtime.settings import ROOT, _get_rpc_manager
 
     def execute() -> None:
         runpy.run_path(str(project / "__main__.py"), run_name="__main__")
 
-    def tell(words: str) -> None:
-        monitor.Log(LogRequest(severity=WARNING, message=words))
+    def tell(words: str, severity: Any = WARNING) -> None:
+        monitor.Log(LogRequest(severity=severity, message=words))
 
     async def main() -> None:
         presses.listen()
@@ -82,7 +83,7 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
     try:
         # The runner cancels what an interrupted run leaves, and waits for its threads. A context of its own: the SDK
         # keeps its settings in context variables.
-        with Presses(tell) as presses:
+        with Presses(tell) as presses, _Told(lambda words: tell(words, INFO)):
             runner = asyncio.Runner()
             try:
                 runner.run(main(), context=contextvars.copy_context())
@@ -91,6 +92,24 @@ def run(project: Path, *, stack: str, config: Config, monitor: Monitor, dry: boo
                     runner.close()
     except (Exception, SystemExit) as error:
         raise _in_words(error) from (error if isinstance(error, RunError) else None)
+
+
+class _Told(logging.Handler):
+    """Hands on what resources log while they work, which Pulumi's own process for them writes to standard error."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def __enter__(self) -> None:
+        LOGGER.addHandler(self)
+
+    def __exit__(self, *_exception: object) -> None:
+        LOGGER.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one message."""
+        self._tell(record.getMessage())
 
 
 class _Together:

@@ -20,6 +20,7 @@ from infra.hooks import product_hooks
 from infra.migrations import filename, linting, planner, runner, snapshot
 from infra.migrations.model import Migration
 from infra.migrations.options import Options, Status
+from infra.migrations.telling import Teller
 from infra.provider import CONNECTION_KEYS, PlainErrorProvider, changed_keys, is_known, target_of
 from infra.version import VERSION
 
@@ -122,6 +123,7 @@ def _apply(props: dict[str, Any], olds: Mapping[str, Any] | None = None) -> dict
             actor=promotion.actor(target.user, props.get("promotionOverride", "")),
             tool_version=VERSION,
         ),
+        report=Teller(props["product"]),
         hooks=product_hooks(
             products.load(props["product"]), stand_ins=bool(props["standIns"]), adopt=bool(props["adopt"])
         ),

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -146,10 +148,11 @@ def test_an_exported_stack_imports_and_previews_as_unchanged(up: Project) -> Non
     assert up.succeed("preview", "--stack", "dev").startswith("nothing to do: ")
 
 
-def test_a_new_migration_is_shown_in_full_by_the_preview_and_applied_once(up: Project) -> None:
-    """The pending SQL stands in the preview; `up` applies that and nothing else."""
+@contextmanager
+def rating(up: Project) -> Iterator[None]:
+    """Have one more migration of robotics, with its snapshot, for the length of the block."""
     folder = up.folder / "schema/robotics"
-    file = folder / "migrations/0005_note_rating.sql"
+    file, pinned = folder / "migrations/0005_note_rating.sql", folder / "snapshots/0005.json"
     file.write_text(
         "-- Readers rate an answer. Locks public.chats for a moment.\n\n-- migrate:up\n\n"
         "ALTER TABLE public.chats ADD COLUMN rating bigint;\n\n"
@@ -157,8 +160,19 @@ def test_a_new_migration_is_shown_in_full_by_the_preview_and_applied_once(up: Pr
     )
     snapshot = json.loads((folder / "snapshots/0004.json").read_text())
     snapshot["tables"]["chats"]["columns"]["rating"] = {"type": "bigint", "nullable": True}
-    (folder / "snapshots/0005.json").write_text(json.dumps(snapshot))
+    pinned.write_text(json.dumps(snapshot))
     try:
+        yield
+        up.succeed("rollback", "--product", "robotics", "--to", "4", "--confirm", "DELETE CHATS TABLE")
+    finally:
+        file.unlink()
+        pinned.unlink()
+        up.succeed("up", "--stack", "dev", "--yes")
+
+
+def test_a_new_migration_is_shown_in_full_by_the_preview_and_applied_once(up: Project) -> None:
+    """The pending SQL stands in the preview; `up` applies that and nothing else."""
+    with rating(up):
         assert up.chatdb("preview", "--stack", "dev", "--expect-no-changes").returncode == 2
         preview = up.succeed("preview", "--stack", "dev")
         assert "pending: 0005_note_rating" in preview
@@ -169,11 +183,25 @@ def test_a_new_migration_is_shown_in_full_by_the_preview_and_applied_once(up: Pr
         assert done.stdout.startswith("1 updated; ")
         status = json.loads(up.succeed("status", "--product", "robotics", "--json"))
         assert status == {"product": "robotics", "version": 5, "pending": []}
-        up.succeed("rollback", "--product", "robotics", "--to", "4", "--confirm", "DELETE CHATS TABLE")
-    finally:
-        file.unlink()
-        (folder / "snapshots/0005.json").unlink()
-        up.succeed("up", "--stack", "dev", "--yes")
+
+
+def test_an_update_that_waits_says_for_whom_while_it_waits(up: Project) -> None:
+    """The session in the way ends only after its pid was told, once."""
+    command = [sys.executable, "-m", "cli", "up", "--stack", "dev", "--yes"]
+    with rating(up), psycopg.connect(url(up, "robotics", "readonly"), application_name="report") as report:
+        report.execute("SELECT FROM chats")
+        running = subprocess.Popen(
+            command, cwd=up.folder, env=up.variables(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert running.stderr is not None
+        waits = f"robotics: 0005_note_rating waits for pid {report.info.backend_pid}, robotics_readonly (report), "
+        said = []
+        for line in running.stderr:
+            said.append(line)
+            if line.startswith(waits):
+                report.rollback()
+        assert running.wait() == 0, said
+        assert sum(line.startswith(waits) for line in said) == 1
 
 
 def test_status_and_history_without_a_product_are_of_all(up: Project) -> None:
