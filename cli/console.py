@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.errors import ChatdbError
+from infra.words import printable
 
 
 class _Console(Console):
@@ -33,12 +34,17 @@ def print_table(table: Table) -> None:
 
 
 def print_error(error: ChatdbError) -> None:
-    """Print an error in its parts, the labels in colour where the terminal has it."""
-    err.print(Text(error.message, style="bold red"))
+    """Print an error in its parts, the labels in colour where the terminal has it; names in it may be anyone's."""
+    err.print(Text(_in_lines(error.message), style="bold red"))
     for label, text, style in (
         ("DETAIL", error.detail, "yellow"),
         ("HINT", error.hint, "green"),
         ("STATE", error.state, "cyan"),
     ):
         if text:
-            err.print(Text.assemble((f"{label}: ", style), text))
+            err.print(Text.assemble((f"{label}: ", style), _in_lines(text)))
+
+
+def _in_lines(text: str) -> str:
+    """Return text of ours with others' in it as it may be shown: its lines stay lines."""
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))

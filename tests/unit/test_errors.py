@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cli.console import print_error
 from infra.errors import RefusedError, SettingsError, from_text
 
 TEXTS = {
@@ -26,3 +27,11 @@ def test_what_is_refused_says_that_nothing_was_changed(kind: type[RefusedError])
     """The state of things stands in the text unless the place that refuses has more to say of it."""
     assert str(kind("no", hint="Ask.")) == "no\nHINT: Ask.\nSTATE: Nothing was changed."
     assert str(kind("no", state="A file was read.")) == "no\nSTATE: A file was read."
+
+
+def test_a_name_in_an_error_does_not_reach_the_terminal_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever may create a table names it; ESC would colour or move the terminal. Lines stay lines."""
+    print_error(RefusedError("no \x1b[2J", detail="1 difference\n  table t\x1b]0;x\x07 is missing, é …"))
+    assert capsys.readouterr().err == (
+        "no \\x1b[2J\nDETAIL: 1 difference\n  table t\\x1b]0;x\\x07 is missing, é …\nSTATE: Nothing was changed.\n"
+    )
