@@ -6,11 +6,11 @@ import argparse
 import json
 from datetime import datetime
 
-from cli.targets import require, resolve
+from cli.targets import named, require, resolve
 from infra import products
 from infra.connection import connect, reading
-from infra.migrations import directory, ledger, planner, runner
-from infra.migrations.errors import BrokenLedgerError
+from infra.migrations import directory, filename, ledger, planner, runner
+from infra.migrations.errors import BrokenLedgerError, MigrationError
 from infra.migrations.model import LedgerRow
 from infra.migrations.options import Status
 
@@ -18,8 +18,20 @@ STATUS = {"up": "applied", "down": "undone", "baseline": "recorded", "removed": 
 
 
 def status(options: argparse.Namespace) -> int:
-    """Say where each database stands; 2 where something is pending in one."""
-    found = {name: _standing(options, name) for name in require(options)}
+    """Say where each database stands; 2 where something is pending in one.
+
+    Raises:
+        MigrationError: the files and the ledger of one do not fit; the others are said before.
+    """
+    found: dict[str, Status] = {}
+    misfits: list[MigrationError] = []
+    for name in require(options):
+        try:
+            found[name] = _standing(options, name)
+        except MigrationError as error:
+            if options.product:
+                raise
+            misfits.append(named(error, options, name))
     pending = {name: [migration.name for migration in one.plan.pending] for name, one in found.items()}
     if options.json:
         said = [{"product": name, "version": one.version, "pending": pending[name]} for name, one in found.items()]
@@ -31,6 +43,7 @@ def status(options: argparse.Namespace) -> int:
             for migration in pending[name]:
                 how_far = f" ({progress(half)})" if half and half.name == migration else ""
                 print(f"  pending: {migration}{how_far}")
+    filename.raise_all(misfits)
     return 2 if any(pending.values()) else 0
 
 
@@ -58,8 +71,7 @@ def history(options: argparse.Namespace) -> None:
         try:
             planner.check_chain(rows)
         except BrokenLedgerError as error:
-            error.message = error.message if options.product else f"{name}: {error.message}"
-            raise
+            raise named(error, options, name) from None
 
 
 def _ledger(options: argparse.Namespace, name: str) -> list[LedgerRow]:
@@ -94,7 +106,8 @@ def _draw(name: str, rows: list[LedgerRow]) -> None:
     for row in rows:
         said = STATUS.get(row.direction, row.direction)
         if row.finished_at is None and row.direction != "removed":
-            said = f"{progress(row)}{f': {row.error}' if row.error else ''}"
+            undoing = "undoing: " if row.direction == "down" else ""
+            said = f"{undoing}{progress(row)}{f': {row.error}' if row.error else ''}"
         table.add_row(
             f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else "",
             row.label,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.context import DEFAULT_STACK, require_running
 from cli.direct import direct, in_environment, is_asked_for
@@ -16,10 +16,12 @@ from cli.engines import stack_outputs
 from cli.requirements import check_connection
 from infra import products
 from infra.connection import Target
-from infra.errors import RefusedError, unknown_name
+from infra.errors import ChatdbError, RefusedError, unknown_name
 
 if TYPE_CHECKING:
     from infra.aws import Access
+
+Named = TypeVar("Named", bound=ChatdbError)
 
 
 def from_stack(stack: str, product: str, role: str, options: argparse.Namespace) -> Target:
@@ -147,3 +149,9 @@ def require(options: argparse.Namespace) -> list[str]:
             hint=f"Add --product; known: {', '.join(products.names())}.",
         )
     return stack_products(options.stack or DEFAULT_STACK, options)
+
+
+def named(error: Named, options: argparse.Namespace, product: str) -> Named:
+    """Return an error that says whose database it is about, where the command is about several."""
+    error.message = error.message if options.product else f"{product}: {error.message}"
+    return error

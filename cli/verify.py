@@ -6,10 +6,11 @@ import argparse
 import json
 from typing import Any
 
-from cli.targets import require, resolve
+from cli.targets import named, require, resolve
 from infra import products, verification
 from infra.connection import connect, reading
 from infra.migrations import directory, runner
+from infra.migrations.errors import MigrationError
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -27,7 +28,10 @@ def check(options: argparse.Namespace, name: str) -> verification.Report:
     """Compare one product's database with the version its ledger says."""
     product = products.load(name)
     target = resolve(options, name)
-    status = runner.status(target, directory.read(product.migrations_folder))
+    try:
+        status = runner.status(target, directory.read(product.migrations_folder))
+    except MigrationError as error:
+        raise named(error, options, name) from None
     unread = reading(f"{name} cannot be verified", target)
     with connect(target) as connection, unread:
         return verification.verify(connection, product, status.version)

@@ -41,6 +41,18 @@ def test_status_says_how_far_a_half_done_file_has_come(product_database: Make, o
     assert "division by zero" in own_shell.done(target, "history", "--product", "lyra")
 
 
+def test_history_says_which_way_a_half_done_file_was_going(product_database: Make, shell: Shell) -> None:
+    """Back, where a rollback was cut short."""
+    target = product_database("insights")
+    shell.done(target, "apply", "--product", "insights", "--to", "2")
+    with connect(target) as connection:
+        connection.execute(
+            "INSERT INTO chatdb.ledger SELECT 3, version, name, checksum, 'down', 1, 1, 2, '', now(), NULL, actor, "
+            "stack, tool_version FROM chatdb.ledger WHERE sequence = 2"
+        )
+    assert "undoing: 1 of 2 statements done" in shell.done(target, "history", "--product", "insights")
+
+
 def test_history_has_date_migration_description_and_status(product_database: Make, shell: Shell) -> None:
     """The columns of the robotics document, one row for each thing that was done, and by whom."""
     target = product_database("robotics")

@@ -219,6 +219,10 @@ def test_status_and_history_without_a_product_are_of_all(up: Project) -> None:
         "lyra: the ledger was changed by hand at row 2 (up 0002_index_history)",
     )
     assert "storefront: what was done to this database" in done.stdout
+    for command in ("status", "verify"):
+        refused = up.chatdb(command)
+        assert (refused.returncode, refused.stderr.splitlines()[0]) == (1, done.stderr.splitlines()[0])
+    assert up.chatdb("status").stdout.splitlines()[-2:] == ["robotics is at 0004", "storefront is at 0005"]
     up.succeed(*edit, change.replace("%s", "'lyra_migrator'"))
 
 
