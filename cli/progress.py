@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from infra.verification import Report
 
 # What a person wants to read of a run: the rest is for drawing.
-TOLD = ("connecting", "waiting", "retrying", "recovering", "executing", "rolled back", "baselined", "closed")
+TOLD = (
+    *("connecting", "waiting", "retrying", "recovering", "executing", "rolled back", "baselined", "closed"),
+    "untraced",
+)
 
 
 class Progress:

@@ -154,6 +154,7 @@ EventKind = Literal[
     "verifying",
     "verified",
     "closed",
+    "untraced",
 ]
 
 

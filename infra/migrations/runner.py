@@ -16,6 +16,7 @@ from infra.migrations.model import Event, LedgerRow, Migration, Plan
 from infra.migrations.options import Applied, Hooks, Options, Report, Status, silent
 from infra.migrations.run import Run
 from infra.migrations.session import Session
+from infra.migrations.tracing import traced
 
 if TYPE_CHECKING:
     from infra.migrations.rows_at_risk import RowsAtRisk
@@ -61,8 +62,9 @@ def apply(
         ConnectionFailedError: the database is not reached, or was lost for too long.
     """
     report(Event(kind="loaded", text=f"{len(migrations)} migrations loaded", statements=len(migrations)))
-    run = Run(target, migrations, options, report, hooks or Hooks())
-    return run.through_losses(lambda session: _apply(run, session, to))
+    with traced("apply", target, report) as told:
+        run = Run(target, migrations, options, told, hooks or Hooks())
+        return run.through_losses(lambda session: _apply(run, session, to))
 
 
 def _apply(run: Run, session: Session, to: int | None) -> Applied:
@@ -127,8 +129,9 @@ def baseline(
         ChatdbError: what `hooks.verify` raises; nothing was recorded.
     """
     _up_to(migrations, to)
-    run = Run(target, migrations, options, report, hooks or Hooks())
-    return run.through_losses(lambda session: _baseline(run, session, to))
+    with traced("baseline", target, report) as told:
+        run = Run(target, migrations, options, told, hooks or Hooks())
+        return run.through_losses(lambda session: _baseline(run, session, to))
 
 
 def _baseline(run: Run, session: Session, to: int) -> Applied:
@@ -208,8 +211,9 @@ def rollback(
     """
     if options.production and not options.production_override:
         raise ProductionError(options.stack)
-    run = Run(target, migrations, options, report, hooks or Hooks())
-    return run.through_losses(lambda session: _rollback(run, session, to, confirmation, phrase))
+    with traced("rollback", target, report) as told:
+        run = Run(target, migrations, options, told, hooks or Hooks())
+        return run.through_losses(lambda session: _rollback(run, session, to, confirmation, phrase))
 
 
 def _rollback(run: Run, session: Session, to: int, confirmation: str, phrase: str | None) -> Applied:

@@ -12,6 +12,7 @@ import time
 from infra.migrations.model import Event
 
 LOGGER = logging.getLogger("chatdb")
+TOLD = ("waiting", "retrying", "recovering", "baselined", "untraced")
 AGAIN_S = 60.0  # time in seconds after which the same is told again, while it lasts
 
 
@@ -27,9 +28,9 @@ class Teller:
         self._told: dict[tuple[object, ...], float] = {}
 
     def __call__(self, event: Event) -> None:
-        """Take one event; told are who is in the way, a server that does not answer, and what is mended on the way."""
+        """Take one event; told are who is in the way, a server that does not answer, what is mended or taken over."""
         # That a lock was not to be had is told with who has it.
-        if event.kind not in ("waiting", "retrying", "recovering") or (event.kind == "retrying" and event.migration):
+        if event.kind not in TOLD or (event.kind == "retrying" and event.migration):
             return
         about = (event.kind, event.migration, *(blocker.pid for blocker in event.blockers))
         now = time.monotonic()

@@ -68,6 +68,7 @@ def test_a_database_from_before_any_stack_is_adopted(lyra: Target, project: Proj
     assert TRANSFER in refused.stderr
     with connect(lyra) as connection:
         connection.execute(f"{TRANSFER} GRANT SELECT, INSERT ON public.chat_messages TO legacy".encode())
+        connection.execute("CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)")
 
     done = project.chatdb(*UP)
     assert done.returncode == 0, done.stderr
@@ -75,6 +76,8 @@ def test_a_database_from_before_any_stack_is_adopted(lyra: Target, project: Proj
         f"{products.load('lyra').name}  version {directory.read(products.load('lyra').migrations_folder)[-1].label}"
     )
     assert newest in done.stdout
+    assert "lyra: recorded as applied up to 0001_create_chat_messages" in done.stderr
+    assert "lyra: other tools were here: Alembic at " in done.stderr
     assert "legacy has SELECT, INSERT on public.chat_messages, which is not declared" in done.stderr
     assert "REFERENCES" not in done.stderr
     with connect(lyra) as connection:
