@@ -136,7 +136,8 @@ def _provider() -> tuple[TracerProvider | None, list[str]]:
 
     failures: list[str] = []
     current = trace.get_tracer_provider()
-    if isinstance(current, TracerProvider):
+    # Pulumi's SDK makes one wherever TRACEPARENT is set; without an endpoint of Pulumi's it sends nothing.
+    if os.environ.get(PULUMI_S) and isinstance(current, TracerProvider):
         return current, failures
     if not any(os.environ.get(name) for name in ENDPOINTS) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None, failures

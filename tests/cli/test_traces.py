@@ -13,6 +13,7 @@ from tests.support.postgres import unique
 
 Make = Callable[..., Target]
 FIRST = "0001_create_chat_messages"
+PARENT = {"TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 
 
 def sent(collector: Collector) -> dict[str, str]:
@@ -24,8 +25,7 @@ def test_a_run_its_migrations_and_its_recorded_statements_are_spans(product_data
     """Each within the other, within the pipeline's own span; with the database and nothing secret."""
     target = product_database("lyra")
     with collecting() as collector:
-        parent = {"TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-        shell.done(target, "apply", "--product", "lyra", **sent(collector), **parent)
+        shell.done(target, "apply", "--product", "lyra", **sent(collector), **PARENT)
     assert collector.tree() == {
         "chatdb apply": "b7ad6b7169203331",
         "connecting": "chatdb apply",
@@ -44,6 +44,15 @@ def test_a_run_its_migrations_and_its_recorded_statements_are_spans(product_data
         "server.address": target.host,
         "server.port": target.port,
     }
+
+
+def test_they_are_sent_where_pulumi_s_sdk_is_loaded_too(product_database: Make, own_shell: Shell) -> None:
+    """It makes a tracer of its own in a process that has TRACEPARENT, as in an `up` in a pipeline; it sends nothing."""
+    target = product_database("lyra")
+    (own_shell.project.folder / "sitecustomize.py").write_text("import pulumi.runtime\n")
+    with collecting() as collector:
+        own_shell.done(target, "apply", "--product", "lyra", **sent(collector), **PARENT)
+    assert collector.tree()["chatdb apply"] == "b7ad6b7169203331"
 
 
 def test_what_failed_is_marked_by_its_sqlstate_without_its_details(product_database: Make, own_shell: Shell) -> None:
