@@ -35,3 +35,10 @@ def test_a_name_in_an_error_does_not_reach_the_terminal_as_it_is(capsys: pytest.
     assert capsys.readouterr().err == (
         "no \\x1b[2J\nDETAIL: 1 difference\n  table t\\x1b]0;x\\x07 is missing, é …\nSTATE: Nothing was changed.\n"
     )
+
+
+def test_a_server_s_own_words_stay_as_they_are_in_any_language(capsys: pytest.CaptureFixture[str]) -> None:
+    """A French one writes no-break spaces within its quotation marks, which Python counts as not printable."""
+    words = "la relation «\u00a0users\u00a0» n'existe pas; 全角\u3000空白"
+    print_error(RefusedError(words))
+    assert capsys.readouterr().err == f"{words}\nSTATE: Nothing was changed.\n"
