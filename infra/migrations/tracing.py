@@ -40,8 +40,13 @@ def traced(operation: str, target: Target, report: Report) -> Iterator[Report]:
         target: The database; its host and name go along, nothing else of it.
         report: Told each step, and that no trace could be sent.
     """
-    wanted = any(os.environ.get(name) for name in (*ENDPOINTS, PULUMI_S))
-    provider, failures = _provider() if wanted else (None, [])
+    provider: TracerProvider | None = None
+    failures: list[str] = []
+    try:
+        if any(os.environ.get(name) for name in (*ENDPOINTS, PULUMI_S)):
+            provider, failures = _provider()
+    except Exception as error:  # whatever the SDK raises of its many variables
+        report(Event(kind="untraced", text=f"no trace is made, for a variable OTEL_… cannot be taken: {error}"))
     if provider is None:
         yield report
         return

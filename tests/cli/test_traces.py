@@ -99,6 +99,19 @@ def test_a_collector_that_does_not_answer_stops_nothing_and_is_told(product_data
     assert done.stdout.endswith("lyra is at 0003\n")
 
 
+def test_a_variable_that_cannot_be_taken_stops_nothing_and_is_told(product_database: Make, shell: Shell) -> None:
+    """A pipeline sets them for whatever runs in it."""
+    target = product_database("lyra")
+    with collecting() as collector:
+        done = shell.run(target, "apply", "--product", "lyra", **sent(collector), OTEL_EXPORTER_OTLP_TIMEOUT="3s")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "no trace is made, for a variable OTEL_… cannot be taken: could not convert string to float: '3s'"
+        in done.stdout
+    )
+    assert done.stdout.endswith("lyra is at 0003\n")
+
+
 def test_without_a_collector_nothing_of_it_is_loaded(product_database: Make, shell: Shell) -> None:
     """Nothing to do must cost little more than connecting."""
     target = product_database("lyra")
