@@ -144,7 +144,8 @@ def _provider() -> tuple[TracerProvider | None, list[str]]:
     # Pulumi's SDK makes one wherever TRACEPARENT is set; without an endpoint of Pulumi's it sends nothing.
     if os.environ.get(PULUMI_S) and isinstance(current, TracerProvider):
         return current, failures
-    if not any(os.environ.get(name) for name in ENDPOINTS) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    if disabled or os.environ.get("OTEL_TRACES_EXPORTER") == "none" or not any(map(os.environ.get, ENDPOINTS)):
         return None, failures
 
     class Exporter(OTLPSpanExporter):

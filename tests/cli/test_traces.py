@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from infra.connection import Target, connect
 from infra.version import VERSION
 from tests.cli.conftest import Shell
@@ -110,6 +112,17 @@ def test_a_variable_that_cannot_be_taken_stops_nothing_and_is_told(product_datab
         in done.stdout
     )
     assert done.stdout.endswith("lyra is at 0003\n")
+
+
+@pytest.mark.parametrize("off", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}])
+def test_who_wants_no_traces_gets_none_and_no_word_of_them(
+    product_database: Make, shell: Shell, off: dict[str, str]
+) -> None:
+    """By the standard's variables, where the endpoint is there for metrics or logs."""
+    target = product_database("lyra")
+    with collecting() as collector:
+        assert "trace" not in shell.done(target, "apply", "--product", "lyra", **sent(collector), **off)
+    assert collector.spans == []
 
 
 def test_without_a_collector_nothing_of_it_is_loaded(product_database: Make, shell: Shell) -> None:
