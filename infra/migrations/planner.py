@@ -157,7 +157,8 @@ def _misfits(migrations: Sequence[Migration], standing: dict[int, LedgerRow]) ->
     """Return every way in which the files and the ledger do not fit."""
     mistakes: list[MigrationError] = list(duplicates(list(migrations)))
     files = {migration.version: migration for migration in migrations}
-    shared = [(standing[version], files[version]) for version in sorted(standing.keys() & files.keys())]
+    both = sorted(standing.keys() & files.keys())
+    shared = [(standing[version], files[version]) for version in both if standing[version].finished_at is not None]
     if shared and all(row.checksum != file.checksum for row, file in shared):
         first, begins = shared[0]
         if first.name != begins.name:

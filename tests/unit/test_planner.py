@@ -72,6 +72,14 @@ def test_the_undone_part_of_a_half_done_file_may_be_mended() -> None:
     assert (names(plan.pending), plan.resumed) == (["0002_b", "0003_c"], half)
 
 
+def test_the_very_first_file_may_be_mended_too_and_gets_a_better_name() -> None:
+    """It is no other product's: nothing is applied yet that could tell."""
+    half = half_done(made("0001_a", "SELECT 1;\nSELECT 2;", options="transaction:false"), 1)._replace(sequence=1)
+    mended = made("0001_better", "SELECT 1;\nSELECT 22;", options="transaction:false")
+    plan = planner.plan([mended, TWO], [half])
+    assert (names(plan.pending), plan.resumed) == (["0001_better", "0002_b"], half)
+
+
 EDITED = made("0001_a", "SELECT 100;")
 CASES = {
     "edited": (
