@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import psycopg
+from psycopg.abc import Params
 
 from infra.migrations.model import Blocker
 from infra.words import printable
@@ -20,6 +21,9 @@ _COLUMNS = """\
 SELECT a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), \
 coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.state_change, a.backend_start)), 0)::float8, \
 coalesce(a.state, 'hidden'), coalesce(a.query, '') FROM pg_stat_activity AS a """
+_PREPARED = """\
+SELECT DISTINCT 0, p.owner, p.gid, extract(epoch FROM clock_timestamp() - p.prepared)::float8, 'prepared', '' \
+FROM pg_prepared_xacts AS p"""
 _HOLDS = """\
 JOIN pg_locks AS l USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
@@ -37,8 +41,7 @@ WITH waiting (pid) AS MATERIALIZED (SELECT %s::integer),
      b AS MATERIALIZED (SELECT DISTINCT unnest(pg_blocking_pids(pid)) AS pid FROM waiting)
 {_COLUMNS} JOIN b USING (pid)
 UNION ALL
-SELECT DISTINCT 0, p.owner, p.gid, extract(epoch FROM clock_timestamp() - p.prepared)::float8, 'prepared', ''
-FROM pg_prepared_xacts AS p
+{_PREPARED}
 JOIN pg_locks AS own ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.transactionid = p.transaction
 JOIN pg_locks AS held ON held.pid IS NULL AND held.virtualtransaction = own.virtualtransaction
 JOIN pg_locks AS wanted ON NOT wanted.granted AND wanted.pid = (SELECT pid FROM waiting)
@@ -48,8 +51,11 @@ ORDER BY 4 DESC"""  # noqa: S608 - composed of the constants above
 # Autovacuum ends by itself once somebody has queued behind it for deadlock_timeout: to wait it out could take hours.
 # Against wraparound it does not.
 STILL_THERE = f"""\
-{_COLUMNS} WHERE a.pid = ANY (%s) AND a.xact_start IS NOT NULL
-AND (a.backend_type <> 'autovacuum worker' OR a.query LIKE '%%(to prevent wraparound)') ORDER BY 4 DESC"""
+{_COLUMNS} WHERE a.pid = ANY (%(pids)s) AND a.xact_start IS NOT NULL
+AND (a.backend_type <> 'autovacuum worker' OR a.query LIKE '%%(to prevent wraparound)')
+UNION ALL
+{_PREPARED} WHERE 0 = ANY (%(pids)s) AND p.gid = ANY (%(names)s)
+ORDER BY 4 DESC"""
 # Whose transaction is hidden from the login: the lock that each transaction has on itself is open to all. What is no
 # role's is autovacuum.
 _HIDDEN = """\
@@ -65,7 +71,7 @@ _LITERALS = re.compile(
 )
 
 
-def blockers_of(connection: psycopg.Connection[Any], query: str, parameters: tuple[Any, ...]) -> tuple[Blocker, ...]:
+def blockers_of(connection: psycopg.Connection[Any], query: str, parameters: Params) -> tuple[Blocker, ...]:
     """Return the sessions that one of this module's queries finds."""
     return tuple(
         Blocker(pid=pid, user=user, application=printable(application), age_s=age, state=state, query=masked(text))

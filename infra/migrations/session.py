@@ -252,9 +252,10 @@ class Session:
         told = started - NEWS_EVERY_S
         waited = 0.0
         ages = {blocker.pid: blocker.age_s for blocker in blockers}
+        names = [blocker.application for blocker in blockers]
         hidden = hidden_of(self.connection, ages)
         while ages and time.monotonic() < until:
-            there = blockers_of(self.connection, STILL_THERE, (list(ages),))
+            there = blockers_of(self.connection, STILL_THERE, {"pids": list(ages), "names": names})
             # A younger transaction in the same session is another one: the one that blocked has ended.
             same = tuple(blocker for blocker in there if blocker.age_s >= ages[blocker.pid] + waited / 2)
             if hidden:

@@ -93,7 +93,7 @@ def test_the_blocker_is_named_behind_a_pooler_in_session_mode_too(
     ],
 )
 def test_a_prepared_transaction_in_the_way_is_named_though_no_session_holds_it(online: str) -> None:
-    """pg_blocking_pids gives 0 for it; without its gid nobody could end it."""
+    """pg_blocking_pids gives 0 for it; without its gid nobody could end it. It is waited out like a session's."""
     change = {"0002_change.sql": file(online, "", options="transaction:false")} if online else {}
     migrations = filename.parse_all({**tables(1), **(change or with_column())})
     events: list[Event] = []
@@ -109,15 +109,16 @@ def test_a_prepared_transaction_in_the_way_is_named_though_no_session_holds_it(o
                 other.execute(sql.SQL("PREPARE TRANSACTION {}").format(gid))
 
             def end_it(event: Event) -> None:
+                if event.kind == "waiting" and not any(earlier.kind == "waiting" for earlier in events):
+                    threading.Timer(2, other.execute, ["ROLLBACK PREPARED 'app''s order'"]).start()
                 events.append(event)
-                if event.kind == "waiting":
-                    other.execute("ROLLBACK PREPARED 'app''s order'")
 
             budget = Options(lock_timeout_ms=400, lock_budget_s=30)
             applied = runner.apply(database, migrations, options=budget, report=end_it)
             other.execute("ROLLBACK PREPARED 'of no table'")
-    (waiting,) = (event for event in events if event.kind == "waiting")
+    waiting = next(event for event in events if event.kind == "waiting")
     assert f"waits for a prepared transaction of {database.user}, " in waiting.text
+    assert sum(event.kind == "retrying" for event in events) <= 3
     assert waiting.text.endswith("only COMMIT PREPARED 'app''s order' or ROLLBACK PREPARED 'app''s order' ends it")
     assert applied.version == 2
 
