@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-PULUMI_S = "PULUMI_OTEL_EXPORTER_OTLP_ENDPOINT"  # set by `pulumi up --otel-traces` in processes that make a tracer
+PULUMI_S = "PULUMI_OTEL_EXPORTER_OTLP_ENDPOINT"  # set by `pulumi up --otel-traces`: it collects by gRPC without TLS
 TIMEOUT_S = 3  # for one attempt to send, in seconds, where OTEL_EXPORTER_OTLP_TIMEOUT says nothing
 RUN, WITHIN = 0, 1  # depth of a run's span, and of those in it
 
@@ -133,19 +133,16 @@ def _provider() -> tuple[TracerProvider | None, list[str]]:
     """Return who makes spans, if anybody does, and the list in which failures to send them are noted."""
     import logging
 
-    from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
-    failures: list[str] = []
-    current = trace.get_tracer_provider()
-    # Pulumi's SDK makes one wherever TRACEPARENT is set; without an endpoint of Pulumi's it sends nothing.
-    if os.environ.get(PULUMI_S) and isinstance(current, TracerProvider):
-        return current, failures
+    named = any(map(os.environ.get, ENDPOINTS))
+    endpoint, insecure = (None, None) if named else (os.environ.get(PULUMI_S), True)
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    if disabled or os.environ.get("OTEL_TRACES_EXPORTER") == "none" or not any(map(os.environ.get, ENDPOINTS)):
+    failures: list[str] = []
+    if disabled or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
         return None, failures
 
     class Exporter(OTLPSpanExporter):
@@ -159,5 +156,5 @@ def _provider() -> tuple[TracerProvider | None, list[str]]:
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     made = TracerProvider(resource=Resource({"service.name": "chatdb"}).merge(OTELResourceDetector().detect()))
     timeout = None if os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT") else TIMEOUT_S
-    made.add_span_processor(BatchSpanProcessor(Exporter(timeout=timeout)))
+    made.add_span_processor(BatchSpanProcessor(Exporter(endpoint=endpoint, insecure=insecure, timeout=timeout)))
     return made, failures

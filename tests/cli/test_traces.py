@@ -57,6 +57,15 @@ def test_they_are_sent_where_pulumi_s_sdk_is_loaded_too(product_database: Make, 
     assert collector.tree()["chatdb apply"] == "b7ad6b7169203331"
 
 
+def test_under_pulumi_they_go_where_its_own_go(product_database: Make, shell: Shell) -> None:
+    """Its process for dynamic resources is told the collector of `--otel-traces` by a variable of its own."""
+    target = product_database("lyra")
+    with collecting() as collector:
+        pulumis = collector.endpoint.removeprefix("http://")
+        shell.done(target, "apply", "--product", "lyra", PULUMI_OTEL_EXPORTER_OTLP_ENDPOINT=pulumis)
+    assert "chatdb apply" in collector.tree()
+
+
 def test_what_failed_is_marked_by_its_sqlstate_without_its_details(product_database: Make, own_shell: Shell) -> None:
     """The span of the migration and those around it; the row that was in the way stays in the database."""
     target = product_database("lyra")
