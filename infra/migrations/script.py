@@ -19,10 +19,10 @@ from infra.migrations.options import Options
 from infra.migrations.statements import Statement
 
 _VERSION = """\
-coalesce((SELECT max(version) FROM (SELECT DISTINCT ON (version) version, direction, finished_at \
-FROM chatdb.ledger ORDER BY version, sequence DESC) AS newest \
-WHERE direction <> 'down' AND finished_at IS NOT NULL), 0)"""
+coalesce((SELECT max(version) FROM (SELECT DISTINCT ON (version) version, direction FROM chatdb.ledger \
+ORDER BY version, sequence DESC) AS newest WHERE direction <> 'down'), 0)"""
 
+_WHOLE = "NOT EXISTS (SELECT FROM chatdb.ledger WHERE finished_at IS NULL)"
 _UNFINISHED = "(SELECT statements_done FROM chatdb.ledger WHERE finished_at IS NULL AND version = {version})"
 
 # The INVALID leftover of an attempt does not count as built.
@@ -142,11 +142,12 @@ def _progress(migration: Migration, parts: tuple[Statement, ...], statement: Sta
 
 
 def _at_version(version: int) -> str:
-    """Return the guard that begins a file: no other run is under way, and the database is at this version."""
+    """Return the guards that begin a file: no other run is under way, or cut short, and this is the version."""
     free = sql.SQL("pg_try_advisory_xact_lock({})").format(sql.Literal(lock.KEY)).as_string()
     busy = _guard(free, "another run is migrating this database", "Wait until it ends.")
+    half = _guard(_WHOLE, "a migration is half done", "Let `chatdb apply` or `chatdb rollback` go on from there.")
     message = f"this part of the script goes on from version {version:04d}, and the database is at another"
-    return busy + _guard(f"{_VERSION} = {version}", message, "Write a new script for the version it is at.")
+    return busy + half + _guard(f"{_VERSION} = {version}", message, "Write a new script for the version it is at.")
 
 
 def _done(migration: Migration, count: int) -> str:
