@@ -115,7 +115,7 @@ class _Step:
             self.session.report(
                 Event(kind="retrying", text=text, migration=self.migration.name, blockers=outcome.blockers)
             )
-            waited = self.session.wait_out(outcome.blockers, about=self.migration.name, until=until)
+            waited = self.session.lookout.wait_out(outcome.blockers, about=self.migration.name, until=until)
             time.sleep(0.2 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             if not waited and not self.statement.patient:
                 timeout_ms = longer(timeout_ms, self.options)

@@ -1,7 +1,7 @@
-"""One connection to migrate over, and a second one that looks who is in the way. An edge.
+"""One connection to migrate over. An edge.
 
 Called by `runner` and its parts. A batch of statements goes out as one message; while the server works on it, this
-module waits on the socket, and where that takes long it asks over a second connection who blocks.
+module waits on the socket, and where that takes long it has `lookout` ask over a second connection who blocks.
 
 Source: https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
 """
@@ -13,7 +13,7 @@ import random
 import select
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from psycopg import errors, pq, sql
@@ -24,11 +24,9 @@ from infra.migrations import ledger, ledger_sql
 from infra.migrations.model import Blocker, Event, LedgerRow
 from infra.migrations.options import Report
 
-LOOK_AFTER_S = 0.05  # a statement that has not answered by then may be waiting for a lock
-LOOK_SOON_S = 0.005  # the same once the second connection stands: to look costs little then
-LOOK_EVERY_S = 0.25
-LOOK_PATIENTLY_S = 1.0  # both, where nobody is held up meanwhile: writers feel each look (`bench.online`)
-NEWS_EVERY_S = 2.0
+if TYPE_CHECKING:
+    from infra.migrations.lookout import Lookout, Watch
+
 TRANSACTION_TIMEOUT_SINCE = 170_000  # PostgreSQL 17
 _WORTH_A_RETRY = ("08001", "08006", "57P03", "53300")
 # The server reads a whole message by what is set when it comes, whatever the message itself sets.
@@ -65,17 +63,6 @@ class LostConnectionError(Exception):
         self.outcome = outcome
 
 
-class _Watch:
-    """When a batch was sent, and when to look and to tell who is in its way."""
-
-    def __init__(self, look_after_s: float, look_every_s: float) -> None:
-        self.started = time.monotonic()
-        self.look_every_s = look_every_s
-        self.next_look = self.started + look_after_s
-        self.next_news = self.started
-        self.blockers: tuple[Blocker, ...] = ()
-
-
 class Session:
     """A connection in autocommit mode that acts as the target's role. Use as a context manager."""
 
@@ -85,8 +72,7 @@ class Session:
         name = sql.Identifier(target.role).as_string()
         self.role = f"SET ROLE {name};" if target.role else "RESET ROLE;"
         self.local_role = f"SET LOCAL ROLE {name};" if target.role else ""
-        self._monitor: psycopg.Connection[Any] | None = None
-        self._blind = False  # a pooler has no second session to give, so nobody looks
+        self._lookout: Lookout | None = None
         self._prepared = False
         report(Event(kind="connecting", text=f"connecting to {target.label}"))
         self.connection = _connect_patiently(target.to(role=""), report, connect_wait_s)
@@ -108,11 +94,20 @@ class Session:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
+    @property
+    def lookout(self) -> Lookout:
+        """Who looks who is in the way. Not loaded where nothing is run."""
+        if self._lookout is None:
+            from infra.migrations.lookout import Lookout
+
+            self._lookout = Lookout(self.target, self.connection, self.pid, self.report)
+        return self._lookout
+
     def close(self) -> None:
         """Close both connections; the lock goes with the first."""
-        for connection in (self._monitor, self.connection):
-            if connection is not None:
-                connection.close()
+        if self._lookout:
+            self._lookout.close()
+        self.connection.close()
         self.report(Event(kind="closed", text="connection closed"))
 
     def first_rows(self) -> list[LedgerRow]:
@@ -172,15 +167,14 @@ class Session:
         pgconn = self.connection.pgconn
         done = committed = 0
         error: psycopg.Error | None = None
-        look_after_s = LOOK_SOON_S if self._monitor else LOOK_AFTER_S
-        watch = _Watch(LOOK_PATIENTLY_S, LOOK_PATIENTLY_S) if patient else _Watch(look_after_s, LOOK_EVERY_S)
+        watch = self.lookout.watch(about, patient=patient)
         try:
             self._set_reading()
             pgconn.send_query(batch.encode())
             while pgconn.flush():
                 _, _, _ = select.select([pgconn.socket], [pgconn.socket], [])
                 pgconn.consume_input()
-            while (result := self._next_result(watch, about)) is not None:
+            while (result := self._next_result(watch)) is not None:
                 if result.status == pq.ExecStatus.FATAL_ERROR:
                     error = errors.error_from_result(result, "utf-8")
                 elif error is None:
@@ -202,21 +196,15 @@ class Session:
             if self.connection.info.parameter_status(name) != value:
                 self.connection.execute(f"SET {name} = '{value}'".encode())
 
-    def _next_result(self, watch: _Watch, about: str) -> pq.abc.PGresult | None:
+    def _next_result(self, watch: Watch) -> pq.abc.PGresult | None:
         """Wait for the answer to one statement of a batch, looking who blocks while none comes."""
         pgconn = self.connection.pgconn
         while pgconn.is_busy():
-            pause = max(0.0, watch.next_look - time.monotonic()) if about else None
-            ready, _, _ = select.select([pgconn.socket], [], [], pause)
+            ready, _, _ = select.select([pgconn.socket], [], [], watch.pause_s())
             if ready:
                 pgconn.consume_input()
-                continue
-            watch.blockers = self._look() or watch.blockers
-            now = time.monotonic()
-            watch.next_look = now + watch.look_every_s
-            if watch.blockers and now >= watch.next_news:
-                watch.next_news = now + NEWS_EVERY_S
-                self._tell(about, watch.blockers, now - watch.started)
+            else:
+                self.lookout.look_for(watch)
         return pgconn.get_result()
 
     def execute(self, statement: str, *, about: str) -> None:
@@ -234,65 +222,6 @@ class Session:
     def rollback(self) -> None:
         """Leave a failed transaction."""
         self.connection.execute("ROLLBACK")
-
-    def wait_out(self, blockers: tuple[Blocker, ...], *, about: str, until: float) -> bool:
-        """Wait, without queueing for anything, while the transactions of these sessions last; return whether they did.
-
-        Args:
-            blockers: The sessions, as they were seen; where none were, the next look is made ready to come sooner.
-            about: Name of the migration, for events.
-            until: When to give up, on the monotonic clock.
-        """
-        from infra.migrations.blockers import STILL_THERE, blockers_of, hidden_of
-
-        if not blockers:
-            self._look()
-            return False
-        started = time.monotonic()
-        told = started - NEWS_EVERY_S
-        waited = 0.0
-        ages = {blocker.pid: blocker.age_s for blocker in blockers}
-        names = [blocker.application for blocker in blockers]
-        hidden = hidden_of(self.connection, ages)
-        while ages and time.monotonic() < until:
-            there = blockers_of(self.connection, STILL_THERE, {"pids": list(ages), "names": names})
-            # A younger transaction in the same session is another one: the one that blocked has ended.
-            same = tuple(blocker for blocker in there if blocker.age_s >= ages[blocker.pid] + waited / 2)
-            if hidden:
-                hidden &= hidden_of(self.connection, ages)
-                same += tuple(blocker for blocker in blockers if blocker.pid in dict(hidden))
-            if not same:
-                break
-            if time.monotonic() - told >= NEWS_EVERY_S:
-                told = time.monotonic()
-                self._tell(about, same, waited)
-            pause = 0.5 if hidden else 0.1  # to look at locks is felt by the writers
-            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            waited = time.monotonic() - started
-        return waited > 0
-
-    def _tell(self, about: str, blockers: tuple[Blocker, ...], waited_s: float) -> None:
-        text = f"{about} waits for {'; '.join(map(str, blockers))}"
-        self.report(Event(kind="waiting", text=text, migration=about, blockers=blockers, seconds=waited_s))
-
-    def _look(self) -> tuple[Blocker, ...]:
-        """Return who blocks us now; nobody where that cannot be found out."""
-        from infra.migrations import pooling
-        from infra.migrations.blockers import BLOCKING, blockers_of
-
-        if self._blind:
-            return ()
-        try:
-            if self._monitor is None or self._monitor.closed:
-                self._monitor = connect(self.target.to(role="", application_name="chatdb monitor"))
-                pooling.ask(self._monitor, "SET statement_timeout = '5s'")
-                if not pooling.answered(self._monitor, within_s=pooling.PATIENCE_S):
-                    self._blind = True
-                    self._monitor.close()
-                    return ()
-            return blockers_of(self._monitor, BLOCKING, (self.pid,))
-        except (psycopg.Error, ConnectionFailedError):
-            return ()  # to look is a courtesy: no connection to spare must not stop a migration
 
 
 def _connect_patiently(target: Target, report: Report, wait_s: float) -> psycopg.Connection[Any]:

@@ -75,7 +75,7 @@ def run_section(
                 blockers=outcome.blockers,
             )
         )
-        waited = session.wait_out(outcome.blockers, about=migration.name, until=until)
+        waited = session.lookout.wait_out(outcome.blockers, about=migration.name, until=until)
         time.sleep(min(0.1 * 1.5**attempt, 5.0, max(left_s, 0)) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         attempt += 1
         if not waited and not long:
