@@ -15,7 +15,8 @@ import psycopg
 from psycopg import errors, sql
 
 from infra.migrations.ddl import quoted
-from infra.migrations.statements import IndexBuild, Statement
+from infra.migrations.kinds import IndexBuild
+from infra.migrations.statements import Statement
 
 _BY_TABLE = """\
 SELECT n.nspname, c.relname, i.indisvalid, i.indrelid = t.oid, pg_get_indexdef(c.oid)

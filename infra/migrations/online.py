@@ -16,10 +16,11 @@ import psycopg
 from infra.connection import server_message
 from infra.migrations import gentle, indexes, ledger, partitions, statements
 from infra.migrations.failing import invalid_index, other_index, statement_failure
+from infra.migrations.kinds import IndexBuild
 from infra.migrations.model import Blocker, Direction, Event, LedgerRow, Migration
 from infra.migrations.options import Options
 from infra.migrations.session import LostConnectionError, Outcome, Session
-from infra.migrations.statements import IndexBuild, Statement
+from infra.migrations.statements import Statement
 from infra.migrations.transactional import FIRST_LOCK_TIMEOUT_MS, RETRYABLE, longer
 
 # The server's word that a statement must stand alone where its text does not tell, as REINDEX of a partitioned table.

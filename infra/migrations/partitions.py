@@ -13,7 +13,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from infra.migrations.statements import Detach, Statement
+from infra.migrations.kinds import Detach
+from infra.migrations.statements import Statement
 
 _PENDING = """\
 SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass(%s) AND inhparent = to_regclass(%s)"""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from infra.migrations import kinds
 from infra.migrations.errors import (
     CopyFromStdinError,
     MigrationError,
@@ -20,6 +21,7 @@ from infra.migrations.errors import (
     TransactionControlError,
     UnnamedIndexError,
 )
+from infra.migrations.kinds import Detach, IndexBuild
 from infra.migrations.model import Migration
 
 # Words without which no check below can find anything.
@@ -31,27 +33,6 @@ _SUSPICIOUS = re.compile(
 _COPY_STREAM = re.compile(r"^\s*copy\b[^;']*\bfrom\s+stdin\b", re.IGNORECASE | re.MULTILINE)
 _VALIDATES = re.compile(r"\bvalidate\s+constraint\b", re.IGNORECASE)
 _INDEX_IF_NOT_EXISTS = re.compile(r"\bindex\s+if\s+not\s+exists\b", re.IGNORECASE)
-_ENDS_TRANSACTIONS = re.compile(r"\b(?:commit|rollback)\b", re.IGNORECASE)
-
-
-class IndexBuild(NamedTuple):
-    """An index that a statement builds, drops or builds again; `schema` is empty where the statement names none.
-
-    A statement that builds the indexes of a table, a schema or the whole database again names no more than that.
-    """
-
-    action: str
-    schema: str
-    name: str
-    table: str
-    if_not_exists: bool
-
-
-class Detach(NamedTuple):
-    """A partition that a statement detaches concurrently, and its table: each a name, after its schema if need be."""
-
-    partition: tuple[str, ...]
-    table: tuple[str, ...]
 
 
 class Statement(NamedTuple):
@@ -91,8 +72,10 @@ def split(migration: Migration, direction: str = "up") -> tuple[Statement, ...]:
     for number, (start, end, node) in enumerate(_parse(migration, section, first_line), 1):
         text = section[start:end]
         line = first_line + section.count("\n", 0, start)
-        atomic = _needs_no_transaction(node) is None and not _may_commit(node, text)
-        statements.append(Statement(number, text, line, atomic, _patient(node), _index_build(node), _detach(node)))
+        atomic = kinds.needs_no_transaction(node) is None and not kinds.may_commit(node, text)
+        statements.append(
+            Statement(number, text, line, atomic, kinds.patient(node), kinds.index_build(node), kinds.detach(node))
+        )
     return tuple(statements)
 
 
@@ -108,7 +91,7 @@ def indexes_if_not_exists(migration: Migration, direction: str = "up") -> list[I
     if not _INDEX_IF_NOT_EXISTS.search(section):
         return []
     nodes = [node for _, _, node in _parse(migration, section, first_line)]
-    return [_described(node) for node in nodes if type(node).__name__ == "IndexStmt" and node.if_not_exists]
+    return [kinds.described(node) for node in nodes if type(node).__name__ == "IndexStmt" and node.if_not_exists]
 
 
 def digest(statements: Sequence[Statement], done: int) -> str:
@@ -135,7 +118,7 @@ def check(migration: Migration, direction: str = "up") -> list[MigrationError]:
     for start, end, node in parsed:
         line = first_line + section.count("\n", 0, start)
         words = " ".join(section[start:end].split()[:2]).upper()
-        command = _needs_no_transaction(node)
+        command = kinds.needs_no_transaction(node)
         if type(node).__name__ == "TransactionStmt":
             mistakes.append(TransactionControlError(migration.name, line, words, transactional=transactional))
         elif transactional and command:
@@ -207,102 +190,3 @@ def cut(reason: str) -> str:
     """Return the parser's words without the lines that follow: near a quote that is not closed, it names all."""
     words, more, _ = reason.partition("\n")
     return f'{words}…"' if more else words
-
-
-def _needs_no_transaction(node: Any) -> str | None:
-    """Return the command as people write it where PostgreSQL refuses it inside a transaction, else None.
-
-    Source: https://www.postgresql.org/docs/18/sql-commands.html (each command's notes)
-    """
-    match type(node).__name__:
-        case "IndexStmt" if node.concurrent:
-            return "CREATE INDEX CONCURRENTLY"
-        case "DropStmt" if node.concurrent:
-            return "DROP INDEX CONCURRENTLY"
-        case "ReindexStmt" if _reindexes_concurrently(node) or node.kind.name not in (
-            "REINDEX_OBJECT_INDEX",
-            "REINDEX_OBJECT_TABLE",
-        ):
-            return "REINDEX CONCURRENTLY" if _reindexes_concurrently(node) else "REINDEX of a schema or database"
-        case "VacuumStmt" if node.is_vacuumcmd:
-            return "VACUUM"
-        case "ClusterStmt" if node.relation is None:
-            return "CLUSTER of all tables"
-        case "AlterSystemStmt":
-            return "ALTER SYSTEM"
-        case "CreatedbStmt" | "DropdbStmt":
-            return "CREATE DATABASE" if type(node).__name__ == "CreatedbStmt" else "DROP DATABASE"
-        case "CreateTableSpaceStmt" | "DropTableSpaceStmt":
-            return "CREATE or DROP TABLESPACE"
-        case "AlterTableStmt" if _detach(node):
-            return "DETACH PARTITION CONCURRENTLY"
-    return None
-
-
-def _reindexes_concurrently(node: Any) -> bool:
-    return any(option.defname == "concurrently" for option in node.params or ())
-
-
-def _may_commit(node: Any, text: str) -> bool:
-    """Return whether a statement may end transactions itself, as a procedure or a DO block can."""
-    kind = type(node).__name__
-    return kind == "CallStmt" or (kind == "DoStmt" and bool(_ENDS_TRANSACTIONS.search(text)))
-
-
-def _patient(node: Any) -> bool:
-    """Return whether a statement waits without holding up others behind it.
-
-    Source: https://www.postgresql.org/docs/18/explicit-locking.html (SHARE UPDATE EXCLUSIVE and ROW EXCLUSIVE let
-    readers and writers pass)
-    """
-    match type(node).__name__:
-        case "IndexStmt" | "DropStmt":
-            return bool(node.concurrent)
-        case "ReindexStmt":
-            return _reindexes_concurrently(node)
-        case "AlterTableStmt":
-            return bool(_detach(node)) or all(command.subtype.name == "AT_ValidateConstraint" for command in node.cmds)
-        case "VacuumStmt":
-            return not any(option.defname == "full" for option in node.options or ())
-        case "RefreshMatViewStmt":
-            return bool(node.concurrent)
-        case "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "SelectStmt":
-            return True
-    return False
-
-
-def _index_build(node: Any) -> IndexBuild | None:
-    """Return the index that a statement builds, drops or builds again concurrently."""
-    match type(node).__name__:
-        case "IndexStmt" if node.concurrent:
-            return _described(node)
-        case "DropStmt" if node.concurrent:
-            parts = [part.sval for part in node.objects[0]]
-            return IndexBuild("drop", parts[-2] if len(parts) > 1 else "", parts[-1], "", bool(node.missing_ok))
-        case "ReindexStmt" if _reindexes_concurrently(node):
-            index = node.kind.name == "REINDEX_OBJECT_INDEX"
-            schema = node.name or "" if node.kind.name == "REINDEX_OBJECT_SCHEMA" else ""
-            name = ""
-            if node.relation is not None:
-                name, schema = node.relation.relname, node.relation.schemaname or ""
-            return IndexBuild("reindex", schema, name if index else "", "" if index else name, if_not_exists=False)
-    return None
-
-
-def _detach(node: Any) -> Detach | None:
-    """Return the partition that a statement detaches concurrently; it does nothing else then."""
-    if type(node).__name__ == "AlterTableStmt" and type(node.cmds[0].def_).__name__ == "PartitionCmd":
-        command = node.cmds[0].def_
-        return Detach(_name(command.name), _name(node.relation)) if command.concurrent else None
-    return None
-
-
-def _name(relation: Any) -> tuple[str, ...]:
-    return (relation.schemaname, relation.relname) if relation.schemaname else (relation.relname,)
-
-
-def _described(node: Any) -> IndexBuild:
-    relation = node.relation
-    return IndexBuild(
-        "create", relation.schemaname or "", node.idxname or "", relation.relname, bool(node.if_not_exists)
-    )

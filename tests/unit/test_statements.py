@@ -9,7 +9,7 @@ import pytest
 
 from infra.migrations import errors, statements
 from infra.migrations.filename import parse
-from infra.migrations.statements import IndexBuild
+from infra.migrations.kinds import IndexBuild
 from tests.support.migration_files import file, made
 
 ONLINE = "transaction:false"
