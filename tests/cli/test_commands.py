@@ -66,7 +66,7 @@ WRONG = {
     ),
     "version": (
         ("apply", "--product", "lyra", "--to", "newest"),
-        "argument --to: invalid version value: 'newest'\n"
+        "argument --to: 'newest' is no version: write it as 0002\n"
         "HINT: chatdb apply --help lists what it takes.\n"
         "STATE: Nothing was changed.\n",
     ),

@@ -145,8 +145,19 @@ def test_what_a_message_must_have(insights: Target, given: dict[str, object], sq
 @pytest.mark.parametrize(
     ("tables", "sqlstate", "message"),
     [
-        pytest.param((), "42P01", "the table public.agents does not exist", id="none"),
-        pytest.param(("agents",), "42P01", "the table public.users does not exist", id="agents alone"),
+        pytest.param(
+            (),
+            "42P01",
+            "the table public.agents does not exist; the table public.users does not exist; "
+            "the table public.accounts does not exist",
+            id="none",
+        ),
+        pytest.param(
+            ("agents",),
+            "42P01",
+            "the table public.users does not exist; the table public.accounts does not exist",
+            id="agents alone",
+        ),
         pytest.param(("agents", "users"), "42P01", "the table public.accounts does not exist", id="no accounts"),
         pytest.param(
             ("agents", "users", "accounts:text"),
@@ -156,7 +167,7 @@ def test_what_a_message_must_have(insights: Target, given: dict[str, object], sq
         ),
     ],
 )
-def test_prerequisites_are_told_one_by_one(
+def test_every_prerequisite_that_fails_is_told_at_once(
     product_database: Callable[..., Target], tables: tuple[str, ...], sqlstate: str, message: str
 ) -> None:
     target = product_database("insights", stand_ins=False)
