@@ -61,6 +61,20 @@ def needs_no_transaction(node: Any) -> str | None:
     return None
 
 
+# What no transaction holds, and how the server says that an earlier attempt came to its end: it stands, it is gone.
+_LASTING = {
+    "CreatedbStmt": "42P04",
+    "DropdbStmt": "3D000",
+    **dict.fromkeys(("CreateTableSpaceStmt", "CreateSubscriptionStmt"), "42710"),
+    **dict.fromkeys(("DropTableSpaceStmt", "DropSubscriptionStmt"), "42704"),
+}
+
+
+def done_before(node: Any) -> str:
+    """Return the SQLSTATE by which a database, tablespace or subscription is known to be made or dropped already."""
+    return _LASTING.get(type(node).__name__, "")
+
+
 def _reindexes_concurrently(node: Any) -> bool:
     return any(option.defname == "concurrently" for option in node.params or ())
 

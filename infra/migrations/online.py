@@ -148,7 +148,7 @@ class _Step:
         outcome = self.session.run(settings, about=about)
         if outcome.error is None and left:
             outcome = self.session.run(left, about=about, patient=self.statement.patient)
-        if outcome.error is None:
+        if outcome.error is None or (self.unanswered and outcome.error.sqlstate == self.statement.done_before):
             outcome = self.session.run(f"{self.session.fresh} {self._progress(done=True)}", about=about)
         return outcome
 

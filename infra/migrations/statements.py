@@ -46,6 +46,7 @@ class Statement(NamedTuple):
         patient: Whether it may wait long for its lock, because nobody is held up behind it.
         build: The index it builds (`create`), drops (`drop`) or builds again (`reindex`) concurrently.
         detach: The partition it detaches concurrently.
+        done_before: The SQLSTATE that tells, after an attempt nobody heard the end of, that it came to it; or nothing.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Statement(NamedTuple):
     patient: bool
     build: IndexBuild | None
     detach: Detach | None
+    done_before: str
 
 
 def split(migration: Migration, direction: str = "up") -> tuple[Statement, ...]:
@@ -74,7 +76,16 @@ def split(migration: Migration, direction: str = "up") -> tuple[Statement, ...]:
         line = first_line + section.count("\n", 0, start)
         atomic = kinds.needs_no_transaction(node) is None and not kinds.may_commit(node, text)
         statements.append(
-            Statement(number, text, line, atomic, kinds.patient(node), kinds.index_build(node), kinds.detach(node))
+            Statement(
+                number,
+                text,
+                line,
+                atomic,
+                kinds.patient(node),
+                kinds.index_build(node),
+                kinds.detach(node),
+                kinds.done_before(node),
+            )
         )
     return tuple(statements)
 

@@ -16,7 +16,7 @@ from embedded.server import ServerFile
 from infra.connection import Target, connect
 from infra.errors import ConnectionFailedError
 from infra.migrations import directory, filename, runner
-from infra.migrations.failures import PooledConnectionError
+from infra.migrations.failures import MigrationFailedError, PooledConnectionError
 from infra.migrations.model import Event
 from infra.migrations.options import Hooks, Options
 from tests.support import apply_process, postgres, proxies
@@ -76,6 +76,30 @@ def test_an_answer_that_is_lost_is_looked_up_in_the_ledger(database: Target, los
     assert [row.name for row in rows] == [migration.name for migration in migrations]
     with connect(database) as connection:
         assert connection.execute("SELECT count(*), max(length(word)) FROM table_1").fetchone() == (20000, 6)
+
+
+def test_a_database_that_was_made_or_dropped_unheard_is_not_made_or_dropped_again(database: Target) -> None:
+    """No transaction holds it: that it stands already, or is gone, is how the attempt before has ended."""
+    name = postgres.unique("made")
+    make, drop = f"CREATE DATABASE {name};", f"DROP DATABASE {name};"
+    text = file(make, drop, options="transaction:false", down_options="transaction:false")
+    migrations = filename.parse_all({"0001_d.sql": text})
+
+    def heard(word: bytes) -> Callable[[bytes], bool]:
+        return lambda answer: word in answer
+
+    with proxies.cutting_line(database, heard(b"CREATE DATABASE\0")) as cut:
+        assert runner.apply(cut, migrations, options=Options()).version == 1
+    with proxies.cutting_line(database, heard(b"DROP DATABASE\0")) as cut:
+        undone = runner.rollback(cut, migrations, to=0, options=Options(), confirmation="yes", phrase="yes")
+    assert undone.version == 0
+    with connect(database) as connection:
+        connection.execute(make.encode())
+        try:
+            with pytest.raises(MigrationFailedError, match="failed at line"):
+                runner.apply(database, migrations, options=Options())
+        finally:
+            connection.execute(drop.encode())
 
 
 def test_a_line_that_stays_cut_is_given_up_with_where_things_stand(database: Target) -> None:
