@@ -133,11 +133,12 @@ def check_prerequisites(connection: psycopg.Connection[Any], product: Product) -
         PrerequisitePrivilegeError: a privilege is missing (42501).
     """
     mistakes: list[PrerequisiteError] = []
-    for prerequisite in product.prerequisites:
-        try:
-            _check(connection, product, prerequisite)
-        except PrerequisiteError as mistake:
-            mistakes.append(mistake)
+    with spelling.alike(connection):
+        for prerequisite in product.prerequisites:
+            try:
+                _check(connection, product, prerequisite)
+            except PrerequisiteError as mistake:
+                mistakes.append(mistake)
     if mistakes:
         raise _together(mistakes)
     missing = connection.execute(_MISSING_ROLES, [_roles_of_policies(product)]).fetchone()
@@ -247,8 +248,7 @@ def _require_ownership(
 
 def _check(connection: psycopg.Connection[Any], product: Product, wanted: Prerequisite) -> None:
     parameters = {"schema": wanted.schema, "table": wanted.table, "column": wanted.column}
-    with spelling.alike(connection):
-        row = connection.execute(_LOOK, parameters).fetchone()
+    row = connection.execute(_LOOK, parameters).fetchone()
     found = _Found(*row) if row else _Found(False, None, None, False, False, False, "")  # noqa: FBT003
     key = f"{wanted.name}.{wanted.column}"
     why = f"{product.name} points to {key} ({wanted.type}), a table of its application"
