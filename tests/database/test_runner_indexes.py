@@ -9,11 +9,12 @@ import pytest
 
 from embedded.server import ServerFile
 from infra.connection import Target, connect
-from infra.migrations import filename, gentle, ledger, runner, statements
+from infra.migrations import filename, gentle, runner
 from infra.migrations.failures import InvalidIndexError, MigrationFailedError
 from infra.migrations.model import Event, Migration
 from infra.migrations.options import Options
 from tests.support import postgres
+from tests.support.killed import assert_fails_each_time, killed_in_statement
 from tests.support.migration_files import file, tables
 
 ONLINE = "transaction:false"
@@ -35,19 +36,6 @@ def indexes(target: Target) -> dict[str, bool]:
                 "SELECT c.relname, i.indisvalid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
                 "WHERE i.indrelid = 'table_1'::regclass ORDER BY 1"
             ).fetchall()
-        )
-
-
-def begin_second_statement(target: Target, migrations: tuple[Migration, ...]) -> None:
-    """Put the ledger where a run leaves it that was killed while its second statement ran."""
-    runner.apply(target, migrations, options=Options(), to=1)
-    migration = migrations[1]
-    parts = statements.split(migration)
-    with connect(target) as connection:
-        connection.execute(parts[0].text)
-        connection.execute(ledger.begin(migration, "up", len(parts)))
-        connection.execute(
-            ledger.progress(migration, "up", begun=2, done=1, total=len(parts), digest=statements.digest(parts, 1))
         )
 
 
@@ -205,7 +193,7 @@ def test_a_build_whose_session_was_ended_is_built_again_in_the_same_run(database
 def test_a_build_that_was_done_but_not_recorded_counts_as_done(database: Target, variant: str) -> None:
     """Killed between the index and the record: it is not built a second time."""
     migrations = with_statement(BUILD.replace("online_idx", f"{variant}online_idx"))
-    begin_second_statement(database, migrations)
+    killed_in_statement(database, migrations, 2)
     with connect(database) as connection:
         connection.execute(BUILD)
         oid = connection.execute("SELECT 'online_idx'::regclass::oid").fetchone()
@@ -224,7 +212,7 @@ def test_an_index_is_known_however_its_columns_are_spelled(database: Target, col
     """It was built, and the run was killed before the record."""
     build = f'CREATE INDEX CONCURRENTLY "Online idx" ON public.table_1 {columns}'
     migrations = with_statement(build)
-    begin_second_statement(database, migrations)
+    killed_in_statement(database, migrations, 2)
     with connect(database) as connection:
         connection.execute(build)
     assert runner.apply(database, migrations, options=Options()).names == ("0002_online",)
@@ -234,7 +222,7 @@ def test_an_index_over_whole_rows_is_not_known_to_be_ours(database: Target) -> N
     """It cannot be made on a copy of the table: named, with what to do."""
     build = "CREATE INDEX CONCURRENTLY online_idx ON table_1 (told(table_1))"
     migrations = with_statement(build)
-    begin_second_statement(database, migrations)
+    killed_in_statement(database, migrations, 2)
     with connect(database) as connection:
         connection.execute("CREATE FUNCTION told(table_1) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'")
         connection.execute(build)
@@ -256,7 +244,7 @@ def test_another_index_of_the_name_is_never_taken_for_ours(database: Target, *, 
     """IF NOT EXISTS would take any index of the name."""
     migrations = with_statement(BUILD.replace("online_idx", "IF NOT EXISTS online_idx"))
     if begun:
-        begin_second_statement(database, migrations)
+        killed_in_statement(database, migrations, 2)
     else:
         runner.apply(database, migrations, options=Options(), to=1)
     with connect(database) as connection:
@@ -308,7 +296,7 @@ def test_if_not_exists_over_an_invalid_index_fails_a_transactional_file_too(data
 def test_a_drop_that_was_done_but_not_recorded_counts_as_done(database: Target) -> None:
     """Killed between the drop and the record."""
     migrations = with_statement("DROP INDEX CONCURRENTLY table_1_word_idx")
-    begin_second_statement(database, migrations)
+    killed_in_statement(database, migrations, 2)
     with connect(database) as connection:
         connection.execute("DROP INDEX table_1_word_idx")
     assert runner.apply(database, migrations, options=Options()).names == ("0002_online",)
@@ -317,10 +305,7 @@ def test_a_drop_that_was_done_but_not_recorded_counts_as_done(database: Target) 
 def test_a_drop_of_what_was_never_there_fails(database: Target) -> None:
     """Nor is it believed to be done the next time, where the server has said that it failed."""
     migrations = with_statement("DROP INDEX CONCURRENTLY nowhere_idx")
-    for _ in range(2):
-        with pytest.raises(MigrationFailedError) as caught:
-            runner.apply(database, migrations, options=Options())
-        assert caught.value.sqlstate == "42704"
+    assert_fails_each_time(database, migrations, "42704")
 
 
 REINDEXED = ["INDEX CONCURRENTLY table_1_word_idx", "TABLE CONCURRENTLY table_1", "SCHEMA CONCURRENTLY public"]
@@ -330,7 +315,7 @@ REINDEXED = ["INDEX CONCURRENTLY table_1_word_idx", "TABLE CONCURRENTLY table_1"
 def test_what_a_reindex_left_behind_is_named_and_cleared_away(database: Target, what: str) -> None:
     """An INVALID _ccnew index costs every writer until somebody drops it."""
     migrations = with_statement(f"REINDEX {what.format(database.database)}")
-    begin_second_statement(database, migrations)
+    killed_in_statement(database, migrations, 2)
     leave_invalid(database, "table_1_word_idx_ccnew")
     events: list[Event] = []
     runner.apply(database, migrations, options=Options(), report=events.append)
@@ -347,7 +332,7 @@ def test_what_a_reindex_left_and_the_owner_may_not_drop_is_named(server: ServerF
         connection.execute(f'CREATE ROLE "{owner}"')
     with postgres.fresh_database(server, owner) as target:
         migrations = with_statement("REINDEX TABLE CONCURRENTLY table_1")
-        begin_second_statement(target.to(role=owner), migrations)
+        killed_in_statement(target.to(role=owner), migrations, 2)
         with connect(target) as reader, connect(target) as other:
             reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             reader.execute("SELECT * FROM table_1")

@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from infra.connection import Target, connect
-from infra.migrations import filename, ledger, runner
+from infra.migrations import filename, runner
 from infra.migrations.failures import MigrationFailedError
 from infra.migrations.model import Migration
 from infra.migrations.options import Options
+from tests.support.killed import assert_fails_each_time, killed_in_statement
 from tests.support.migration_files import file
 
 ONLINE = "transaction:false"
@@ -28,14 +29,6 @@ DETACH = "ALTER TABLE public.parted DETACH PARTITION parted_1 CONCURRENTLY"
 def with_statement(text: str, *, options: str = ONLINE) -> tuple[Migration, ...]:
     """Return a partitioned table's file and one more with this statement."""
     return filename.parse_all({**PARTITIONED, "0002_online.sql": file(f"{text};", "", options=options)})
-
-
-def begun(target: Target, migrations: tuple[Migration, ...]) -> None:
-    """Put the ledger where a run leaves it that was killed while the statement ran."""
-    runner.apply(target, migrations, options=Options(), to=1)
-    with connect(target) as connection:
-        connection.execute(ledger.begin(migrations[1], "up", 1))
-        connection.execute(ledger.progress(migrations[1], "up", begun=1, done=0, total=1, digest=""))
 
 
 def leave_pending(target: Target) -> None:
@@ -85,7 +78,7 @@ def test_a_partition_is_detached_while_somebody_reads_it(database: Target) -> No
 def test_a_detach_that_was_cut_short_is_brought_to_its_end(database: Target, far: str) -> None:
     """The server refuses the same statement once the partition is pending, or detached."""
     migrations = with_statement(DETACH)
-    begun(database, migrations)
+    killed_in_statement(database, migrations, 1)
     if far == "pending":
         leave_pending(database)
     elif far == "done":
@@ -99,16 +92,13 @@ def test_a_detach_that_was_cut_short_is_brought_to_its_end(database: Target, far
 def test_a_detach_of_what_is_no_partition_fails_each_time(database: Target) -> None:
     """It is not taken for one that was done and not recorded."""
     migrations = with_statement("ALTER TABLE parted DETACH PARTITION nowhere CONCURRENTLY")
-    for _ in range(2):
-        with pytest.raises(MigrationFailedError) as caught:
-            runner.apply(database, migrations, options=Options())
-        assert caught.value.sqlstate == "42P01"
+    assert_fails_each_time(database, migrations, "42P01")
 
 
 def test_what_a_reindex_left_on_a_partition_is_cleared_away(database: Target) -> None:
     """Named is the partitioned table; built again were the indexes of its partitions."""
     migrations = with_statement("REINDEX TABLE CONCURRENTLY parted")
-    begun(database, migrations)
+    killed_in_statement(database, migrations, 1)
     with connect(database) as connection:
         connection.execute("INSERT INTO parted VALUES (1), (1)")
         with pytest.raises(psycopg.errors.UniqueViolation):
